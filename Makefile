@@ -1,0 +1,25 @@
+# Two commands for a newcomer: `make run`, `make test`. Each sets up .venv first when it is missing or stale.
+PYTHON ?= python3
+BIN := .venv/bin
+SET_UP := .venv/.set-up
+
+.PHONY: run test check bench
+run: $(SET_UP)
+	@$(BIN)/genflows retrain
+
+test: $(SET_UP)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(SET_UP)
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(SET_UP)
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(SET_UP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Genflows needs Python 3.11 to 3.13, and $(PYTHON) is another. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(SET_UP)

@@ -1,0 +1,1 @@
+"""The commands of `genflows`, by theme. What is heavy is imported inside them: `genflows --help` answers at once."""

@@ -1,0 +1,235 @@
+"""Commands that run the pipeline or one part of it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.terminal import duration, figure, narration, table
+from gen import files
+from gen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.outcome import Outcome
+    from gen.config import Params
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Edit params.yaml first, after checking it.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another retrain to end, instead of leaving with 4.")]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL|BLOCK",
+        envvar="GENFLOWS_NOTIFY",
+        help="Webhook or Prefect block told when a retrain fails or cannot decide.",
+    ),
+]
+
+
+def retrain(
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and about how long.")] = False,
+    wait: Wait = False,
+    ingest: Annotated[bool, typer.Option("--ingest/--no-ingest", help="Look for new images first.")] = True,
+    notify: Notify = None,
+) -> None:
+    """Ingest, train, measure, register and judge: whatever has changed, and nothing else."""
+    workspace = Workspace.find()
+    if settings:
+        apply(settings, wait=wait)
+    if dry_run:
+        _show_plan(workspace)
+        return
+    _mlflow()
+    from flows.retraining import retrain as run
+
+    with narration() as say:
+        outcome = run(workspace, ingest=ingest, wait=wait, notify=notify, say=say)
+    _show_outcome(workspace, outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def schedule(
+    cron: Annotated[str, typer.Option(help='When to retrain, e.g. "0 3 * * *" for each night at 3.')],
+    notify: Notify = None,
+) -> None:
+    """Retrain again and again, until Ctrl-C."""
+    workspace, _ = _workspace()
+    _mlflow()
+    from flows.environment import prefect_environment
+
+    prefect_environment(workspace)
+    from flows.deployments import schedule as serve
+
+    serve(workspace, cron, notify=notify)
+
+
+def ingest(
+    name: Annotated[str | None, typer.Argument(help="A dataset; all of them by default.")] = None,
+    wait: Wait = False,
+) -> None:
+    """Take a snapshot of the images as they are now, and version it."""
+    workspace, params = _workspace()
+    from flows import stages, versions
+
+    wanted = [_checked(name, params.dataset)] if name else list(versions.bases(params))
+    with stages.exclusive(workspace, wait=wait), narration() as say:
+        for dataset in wanted:
+            version = versions.ingest(workspace, dataset, say=say)
+            say(f"{dataset}: version {version.digest[:8]}, {version.images:,} images")
+
+
+def extractor(
+    name: Annotated[str | None, typer.Argument(help="An extractor; all that datasets name by default.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train it anew: older figures cannot be compared.")] = False,
+    wait: Wait = False,
+) -> None:
+    """Train the network in whose features images are compared, where there is none yet."""
+    workspace, params = _workspace()
+    from flows import stages, versions
+    from gen.errors import BadParamsError
+    from gen.strict import nearest
+
+    known = sorted({dataset.extractor for dataset in params.datasets.values()})
+    if name and name not in known:
+        raise BadParamsError(f"No dataset names an extractor `{name}`. {nearest(name, known)}")
+    with stages.exclusive(workspace, wait=wait), narration() as say:
+        for wanted in [name] if name else known:
+            if workspace.extractor(wanted).exists() and not again:
+                say(f"{wanted}: there already, and pinned. `genflows extractor {wanted} --again` trains it anew.")
+                continue
+            digest = versions.extractor(workspace, wanted, say=say)
+            say(f"{wanted}: version {digest[:8]}")
+
+
+def publish(
+    name: Annotated[str | None, typer.Argument(help="A model; all by default.")] = None,
+) -> None:
+    """Send what the files say of a model to MLflow. Twice is as good as once."""
+    workspace, params = _workspace()
+    wanted = [_checked(name, params.model)] if name else list(params.blocks)
+    _mlflow()
+    from gen.steps.publish import publish as send
+
+    for model in wanted:
+        print(f"{model}: MLflow run {send(workspace, params, model)}")
+
+
+def judge(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset; all by default.")] = None,
+) -> None:
+    """Register the best of each task, hold it against the champion, and promote it where it is better."""
+    workspace, params = _workspace()
+    if dataset:
+        params.dataset(dataset)
+    _mlflow()
+    from gen.steps.judge import judge as decide
+
+    tasks = {(config.dataset, config.task) for config in map(params.model, params.blocks)}
+    for of, task in sorted(tasks):
+        if dataset in (None, of):
+            verdict = decide(workspace, params, of, task)
+            print(f"{of}, {task}: {verdict.decision}. {' '.join(verdict.reasons)}")
+
+
+def report() -> None:
+    """Write report.html from the files of the workspace."""
+    workspace, params = _workspace()
+    from gen.report import render
+
+    files.write(workspace.report, render(workspace, params))
+    print(f"Open {workspace.report}")
+
+
+def apply(settings: Sequence[str], *, wait: bool = False) -> None:
+    """Edit params.yaml as the options --set ask. Not under a retrain that reads it."""
+    from flows import settings as editor
+    from flows import stages
+
+    workspace = Workspace.find()
+    with stages.exclusive(workspace, wait=wait):
+        editor.edit(workspace.params_file, settings)
+    print(f"params.yaml: {', '.join(settings)}")
+
+
+def _workspace() -> "tuple[Workspace, Params]":
+    from gen import config
+
+    workspace = Workspace.find()
+    return workspace, config.load(workspace.params_file)
+
+
+def _checked(name: str, lookup: Callable[[str], object]) -> str:
+    """A name that params.yaml knows; the lookup complains about all others."""
+    lookup(name)
+    return name
+
+
+def _mlflow() -> None:
+    from gen.tracking.environment import mlflow_environment
+
+    mlflow_environment()
+
+
+def _show_plan(workspace: Workspace) -> None:
+    from flows.plan import plan
+
+    planned = plan(workspace)
+    rows = [
+        (
+            stage.address,
+            "runs" if stage.runs else "cached",
+            ("?" if stage.seconds is None else duration(stage.seconds)) if stage.runs else "",
+        )
+        for stage in planned
+    ]
+    table(("stage", "would be", "about"), rows, numbers=("about",))
+    running = [stage for stage in planned if stage.runs]
+    known = [stage.seconds for stage in running if stage.seconds is not None]
+    times = [f"about {duration(sum(known))}"] if known else []
+    if len(known) < len(running):
+        times.append(f"nobody knows how long for the {len(running) - len(known)} that never ran here")
+    print(f"\n{len(running)} of {len(planned)} stages would run{''.join(f', {time}' for time in times)}.")
+    print("Sources are read by the retrain itself: new images would make more stages run.")
+
+
+def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
+    """The table of models with what was decided on them, and what to open next."""
+    print()
+    if workspace.compare.exists():
+        decisions = {(verdict.dataset, verdict.task): verdict.decision for verdict in outcome.verdicts}
+        ranked = [row for row in files.read_json(workspace.compare / "table.json") if row["rank"]]
+        rows = [
+            (
+                row["model"],
+                row["dataset"],
+                row["metric"],
+                figure(row["value"], row["spread"]),
+                figure(row["floor"]),
+                decisions.get((row["dataset"], row["task"]), "-") if row["rank"] == 1 else "",
+            )
+            for row in ranked
+        ]
+        table(("model", "dataset", "metric", "figure", "floor", "verdict"), rows, numbers=("figure", "floor"))
+    for verdict in outcome.verdicts:
+        print(f"\n{verdict.dataset}, {verdict.task}: {verdict.decision}. {' '.join(verdict.reasons)}")
+    for run in outcome.failed:
+        typer.secho(f"\n{run.name}: {run.reason}", fg=typer.colors.RED, err=True)
+    if outcome.failed or outcome.stopped:
+        print("\nWhat was finished is kept: `genflows retrain` goes on from there.")
+        return
+    if not outcome.trained:
+        print("\nNothing had changed, so nothing was trained.")
+    if outcome.unsent:
+        what = ", ".join(run.name for run in outcome.unsent)
+        unsent = f"\nMLflow was not reached; to be sent yet: {what}. The next retrain sends it."
+        typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
+    print(f"\nNext: open {_shown(workspace.report)}, run `genflows ui` (MLflow) or `genflows generate` (images).")
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it gets from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

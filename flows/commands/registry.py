@@ -1,0 +1,163 @@
+"""Commands on the registry: what is in it, what is in use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.terminal import age, figure, table
+from gen import files
+from gen.errors import UserError
+from gen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gen.tracking.registry import Version
+    from gen.tracking.store import Store
+
+COLUMNS = ("dataset", "task", "model", "version", "metric", "value", "spread", "floor", "eval_id")
+"""Of `genflows compare --csv`."""
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A registered model, DATASET-TASK; all by default.")] = None,
+) -> None:
+    """List the registered versions: figures, verdicts, aliases, age."""
+    from gen.errors import BadParamsError
+    from gen.strict import nearest
+
+    store = _store(Workspace.find())
+    from gen.tracking import registry
+
+    versions = registry.versions(store)
+    known = sorted({version.name for version in versions})
+    if not known:
+        print("Nothing is registered yet. `genflows retrain` trains models and registers the best of each task.")
+        return
+    if name and name not in known:
+        raise BadParamsError(f"No registered model `{name}`. {nearest(name, known)}")
+    rows = [
+        (
+            f"{version.name}/{version.number}",
+            version.tags.get("model", "-"),
+            f"{version.tags.get('metric', '')} {figure(_value(version))}".strip(),
+            version.tags.get("verdict", "-"),
+            ", ".join(version.aliases) + (" withdrawn" if version.withdrawn else ""),
+            age(version.created),
+        )
+        for version in versions
+        if name in (None, version.name)
+    ]
+    table(("version", "model", "figure", "verdict", "alias", "age"), rows)
+
+
+def compare(
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")] = None,
+) -> None:
+    """Compare the workspace's models with each other and with the champions."""
+    workspace = Workspace.find()
+    rows = [row | {"version": "workspace"} for row in files.read_json(workspace.compare / "table.json")]
+    unreached: UserError | None = None
+    try:
+        rows += _champions(workspace)
+    except UserError as error:
+        unreached = error
+    # Figures with different eval_ids are not comparable, so each has a table of its own.
+    for group in _groups(rows):
+        first = group[0]
+        what = f"{first['dataset']}, {first['task']}: {first['metric']}"
+        print(f"\n{what}, lower is better (eval_id {first['eval_id'][:8]})")
+        shown = [
+            (row["model"], row["version"], figure(row["value"], row.get("spread")), figure(row.get("floor")))
+            for row in group
+        ]
+        table(("model", "version", "figure", "floor"), shown, numbers=("figure", "floor"))
+    if csv:
+        _write_csv(csv, rows)
+    if unreached:
+        raise unreached
+
+
+def promote(
+    version: Annotated[str, typer.Argument(metavar="NAME/NUMBER", help="A registered version, e.g. digits-sample/3.")],
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "promoted by hand",
+) -> None:
+    """Make a version the champion, whatever the judge says; the old one stays as `previous`."""
+    store = _store(Workspace.find())
+    from flows import published
+    from gen.tracking import promotion, registry
+
+    wanted = published.find(store, version)
+    before = registry.champion(store, wanted.name)
+    promotion.promote(store, wanted, before.number if before else None, reason, by="human")
+    was = f"before: {before.number}, now `previous`" if before else "the first"
+    print(f"{wanted.name}: version {wanted.number} is champion ({was}).")
+
+
+def rollback(
+    name: Annotated[str | None, typer.Argument(help="A registered model; may be left out where there is one.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "rolled back by hand",
+) -> None:
+    """Make the previous champion the champion again."""
+    store = _store(Workspace.find())
+    from gen.errors import BadParamsError
+    from gen.strict import nearest
+    from gen.tracking import promotion, registry
+
+    known = sorted({version.name for version in registry.versions(store)})
+    if name is None and len(known) == 1:
+        name = known[0]
+    if name not in known:
+        hint = nearest(name, known) if name else f"Name one of: {', '.join(known) or 'none is registered yet'}."
+        raise BadParamsError(f"No registered model `{name}`. {hint}" if name else f"Which model? {hint}")
+    now = promotion.rollback(store, name, reason)
+    print(f"{name}: version {now.number} is champion again.")
+
+
+def _store(workspace: Workspace) -> "Store":
+    from gen.tracking.environment import mlflow_environment
+
+    mlflow_environment()
+    from gen.tracking.store import connect
+
+    return connect(workspace)
+
+
+def _value(version: "Version") -> float | None:
+    value = version.tags.get("value")
+    return float(value) if value else None
+
+
+def _champions(workspace: Workspace) -> list[dict[str, Any]]:
+    """The champions as rows beside those of the workspace."""
+    store = _store(workspace)
+    from gen.tracking import registry
+
+    return [
+        {
+            **{name: version.tags.get(name, "-") for name in ("model", "dataset", "task", "metric", "eval_id")},
+            "value": _value(version),
+            "version": f"champion {version.number}",
+        }
+        for version in registry.versions(store)
+        if registry.CHAMPION in version.aliases and _value(version) is not None
+    ]
+
+
+def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows that may be compared, best first; groups in the order in which they come."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in ("dataset", "task", "metric", "eval_id")), []).append(row)
+    return [sorted(group, key=lambda row: (row["value"] is None, row["value"] or 0.0)) for group in groups.values()]
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write(path, text.getvalue())
+    print(f"\nWrote {path}")

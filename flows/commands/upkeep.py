@@ -1,0 +1,143 @@
+"""Commands that look after a workspace: its data, its disk, its health."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.terminal import size, table
+from gen.errors import BadParamsError
+from gen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gen.config import Params
+
+
+def data(
+    name: Annotated[str | None, typer.Argument(help="A dataset; all of them by default.")] = None,
+    diff: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="OLD NEW", help="What changed between two versions.")
+    ] = None,
+    restore: Annotated[str | None, typer.Option(metavar="VERSION", help="Make a version the current one.")] = None,
+) -> None:
+    """List the versions of the data, compare two, restore one. `previous` and `current` are versions too."""
+    workspace = Workspace.find()
+    params = _params(workspace)
+    if name:
+        params.dataset(name)
+    if diff or restore:
+        dataset = name or _only(params)
+        if diff:
+            _show_difference(workspace, dataset, *diff)
+        if restore:
+            _restore(workspace, dataset, restore)
+        return
+    from flows import versions
+
+    known = [
+        version
+        for dataset in ([name] if name else params.datasets)
+        for version in versions.versions(workspace, dataset)
+    ]
+    if not known:
+        print("No version yet. `genflows ingest` takes a snapshot of the images as they are now.")
+        return
+    rows = [
+        (
+            version.dataset,
+            version.digest[:8],
+            "-" if version.images is None else f"{version.images:,}",
+            version.recorded.replace("T", " ")[:16],
+            "current" if version.current else "",
+        )
+        for version in known
+    ]
+    table(("dataset", "version", "images", "since (UTC)", ""), rows, numbers=("images",))
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what could go.")] = False,
+) -> None:
+    """Delete caches, checkpoints and old runs, after saying what and how much. Data and registry stay."""
+    workspace = Workspace.find()
+    from flows import cleaning, stages
+
+    with stages.exclusive(workspace):
+        heaps = cleaning.heaps(workspace, _params(workspace))
+        if not heaps:
+            print("Nothing to clean.")
+            return
+        table(
+            ("what", "items", "size"),
+            [(heap.what, f"{len(heap.paths):,}", size(heap.bytes)) for heap in heaps],
+            numbers=("items", "size"),
+        )
+        total = size(sum(heap.bytes for heap in heaps))
+        if dry_run:
+            print(f"\n{total} could go.")
+            return
+        if not yes and not typer.confirm(f"\nDelete {total}?"):
+            print("Nothing was deleted.")
+            return
+        for heap in heaps:
+            heap.remove()
+    print(f"Deleted {total}.")
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="Where it listens on this machine.")] = 5000,
+) -> None:
+    """Open MLflow's pages on this machine, until Ctrl-C."""
+    workspace = Workspace.find()
+    from flows.mlflow_ui import serve
+
+    serve(workspace, port)
+
+
+def doctor() -> None:
+    """Check what the workspace needs of this machine; each failure names its fix."""
+    workspace = Workspace.find()
+    from flows.doctor import examine
+
+    failed = 0
+    for check in examine(workspace):
+        mark = typer.style("ok  ", fg="green") if check.ok else typer.style("FAIL", fg="red")
+        typer.echo(f"{mark}  {check.name:<12} {check.found}")
+        if not check.ok:
+            failed += 1
+            typer.echo(f"{'':19}Fix: {check.fix}")
+    if failed:
+        typer.echo(f"\n{failed} to mend.")
+        raise typer.Exit(1)
+    typer.echo("\nAll is well.")
+
+
+def _params(workspace: Workspace) -> "Params":
+    from gen import config
+
+    return config.load(workspace.params_file)
+
+
+def _only(params: "Params") -> str:
+    """The workspace's dataset, where it has one."""
+    if len(params.datasets) > 1:
+        raise BadParamsError(f"Name the dataset first, one of: {', '.join(params.datasets)}.")
+    return next(iter(params.datasets))
+
+
+def _show_difference(workspace: Workspace, dataset: str, old: str, new: str) -> None:
+    from flows import versions
+
+    changes = versions.difference(workspace, dataset, old, new)
+    kinds = list(next(iter(changes.values()), {}))
+    rows = [(domain, *(f"{counts[kind]:,}" for kind in kinds)) for domain, counts in changes.items()]
+    table(("domain", *kinds), rows, numbers=kinds)
+
+
+def _restore(workspace: Workspace, dataset: str, version: str) -> None:
+    from flows import stages, versions
+
+    with stages.exclusive(workspace):
+        restored = versions.restore(workspace, dataset, version)
+    print(f"{dataset}: version {restored.digest[:8]} is current. `dvc repro` works on it;")
+    print("`genflows retrain` looks at the source first, and takes what is there now.")

@@ -1,0 +1,63 @@
+"""What comes after the graph: MLflow is told, challengers are judged, the report is written."""
+
+import csv
+from collections.abc import Iterable
+
+from flows.outcome import Judged, State
+from flows.stages import Say
+from gen.config import Params
+from gen.workspace import Workspace
+
+
+def publish(workspace: Workspace, params: Params, model: str, say: Say = print) -> State:
+    """Send a model's run to MLflow; `unsent` where MLflow cannot be reached."""
+    from gen.steps.publish import publish
+    from gen.tracking.store import TrackingUnavailable
+
+    try:
+        publish(workspace, params, model)
+    except TrackingUnavailable as error:
+        say(f"{model} is not in MLflow yet: {error}")
+        return "unsent"
+    return "ran"
+
+
+def judge(workspace: Workspace, params: Params, dataset: str, task: str, say: Say = print) -> Judged | None:
+    """Hold the best new model of a task against the champion; None where MLflow cannot be reached."""
+    from gen.steps.judge import judge
+
+    from gen.tracking.store import TrackingUnavailable
+
+    try:
+        verdict = judge(workspace, params, dataset, task)
+    except TrackingUnavailable as error:
+        say(f"{dataset} {task} is not judged yet: {error}")
+        return None
+    say(f"{dataset} {task}: {verdict.decision}. {' '.join(verdict.reasons)}")
+    return Judged(dataset, task, verdict.decision, tuple(verdict.reasons))
+
+
+def report(workspace: Workspace, params: Params) -> None:
+    """Write report.html."""
+
+
+def table(workspace: Workspace) -> str:
+    """The comparison of all models as a Markdown table; a sentence where there is none yet."""
+    path = workspace.compare / "table.csv"
+    if not path.exists():
+        return "No model has been compared yet."
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def grids(workspace: Workspace, verdicts: Iterable[Judged]) -> dict[str, bytes]:
+    """The challengers' sample grids as PNG, under names that Prefect allows."""
+    found = {}
+    for verdict in verdicts:
+        name = f"{verdict.dataset}-{verdict.task}"
+        path = workspace.private / "verdicts" / name / "challenger.png"
+        if path.exists():
+            found[f"challenger-{name.replace('_', '-')}"] = path.read_bytes()
+    return found

@@ -1,0 +1,70 @@
+"""The flow on a schedule, in a long-lived process. Import it after flows.environment.prefect_environment."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import Any
+
+from prefect.runner import Runner
+from prefect.schedules import Cron, Schedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.types.entrypoint import EntrypointType
+from tzlocal import get_localzone_name
+
+from flows import notices
+from flows.pipeline import scheduled
+from flows.server import prefect_server
+from flows.stages import Say
+from gen import orphan
+from gen.errors import UserError
+from gen.workspace import Workspace
+
+
+def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say: Say = print) -> None:
+    """Retrain whenever `cron` says by the clock of this machine, until SIGINT or SIGTERM.
+
+    A Prefect server is started for it unless PREFECT_API_URL names one. Each retrain is a process of its own; one
+    that is due while another runs waits for its end. `notify` is as for a retrain.
+    Raises UserError for a cron expression that is none, and when the server does not answer.
+    """
+    try:
+        when = Cron(cron, timezone=get_localzone_name())
+    except ValueError:
+        raise UserError(
+            f'`{cron}` is no cron expression. It has five fields: minute, hour, day, month, weekday; "0 3 * * *" is '
+            "each night at three."
+        ) from None
+    serve(workspace, when, notify=notify, say=say)
+
+
+def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, say: Say = print) -> None:
+    """Retrain by any schedule of Prefect's, until SIGINT or SIGTERM."""
+    os.environ[orphan.DRIVER] = orphan.this_process()
+    if notify:
+        os.environ[notices.ADDRESS] = notify  # for the processes to come
+    with prefect_server(workspace, schedules=True) as server:
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.url}):
+            say(f"Retrains {workspace.root} on schedule; Ctrl-C ends it. Prefect: {server.url.removesuffix('/api')}")
+            runner = _Runner(
+                name=workspace.root.name,
+                limit=1,
+                # A schedule that a restart had paused would never fire again, and nobody would know.
+                pause_on_shutdown=False,
+            )
+            runner.add_flow(
+                scheduled,
+                name=workspace.root.name,
+                schedule=when,
+                parameters={"workspace": str(workspace.root)},
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(runner.start())
+
+
+class _Runner(Runner):
+    def handle_sigterm(self, *_: Any, **__: Any) -> None:
+        """End as on Ctrl-C. Prefect's own handler leaves its loop in the middle of whatever it does."""
+        signal.raise_signal(signal.SIGINT)

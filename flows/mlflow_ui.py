@@ -1,0 +1,61 @@
+"""MLflow's own pages, served to this machine alone."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from gen.errors import UserError
+from gen.workspace import Workspace
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve(workspace: Workspace, port: int) -> None:
+    """Serve the workspace's MLflow until Ctrl-C. Raises UserError when the port is taken or MLflow does not start."""
+    from gen.tracking.environment import mlflow_environment
+
+    mlflow_environment()
+    from gen.tracking.store import connect
+
+    uri = connect(workspace).uri
+    if uri.startswith(("http://", "https://")):
+        print(f"MLFLOW_TRACKING_URI names a server, which has pages of its own: {uri}")
+        return
+    _check_free(port)
+    print(f"MLflow: http://{LOOPBACK}:{port} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    artifacts = (workspace.private.resolve() / "artifacts").as_uri()
+    command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts]
+    # Pages of other origins must not reach it through the browser (DNS rebinding).
+    command += ["--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"]
+    with subprocess.Popen(command, env=os.environ, process_group=0) as server:  # noqa: S603
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            print("\nEnded.")
+            return
+        finally:
+            _end(server)
+    raise UserError(f"MLflow left with {code}; what it said stands above. `genflows doctor` checks its database.")
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End the server with its workers: they are one process group."""
+    import contextlib
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=5)
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            raise UserError(f"Port {port} is in use. Try another: `genflows ui --port {port + 1}`.") from None

@@ -1,0 +1,242 @@
+"""The flow `retrain`: DVC's graph as Prefect tasks, between what fetches data and what tells the world.
+
+Import it after flows.environment.prefect_environment, for Prefect reads its settings then.
+"""
+
+import base64
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prefect import Task, flow
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.blocks.core import Block
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.events.worker import EventsWorker
+from prefect.futures import PrefectFuture, wait
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Completed, Failed
+
+from flows import delivery, notices, outcome, plan, stages, versions
+from flows.children import Stop, StoppedError
+from flows.outcome import Judged, Outcome, TaskRun
+from flows.stages import Orchestration, Say, Stage
+from gen import config, files, orphan
+from gen.errors import describe
+from gen.workspace import Workspace
+
+Future = PrefectFuture[Any]
+Work = Callable[[], outcome.State]
+ONCE = Orchestration()
+"""No retries, no timeout: what a task has that dvc.yaml says nothing of."""
+
+
+def drive(workspace: Workspace, server: str, *, ingest: bool, notify: str | None, say: Say) -> Outcome:
+    """Run the flow here and now against the Prefect server at `server`; flows.retraining holds the lock.
+
+    Raises what goes wrong before there are tasks: UserError for a bad params.yaml or a graph that DVC cannot read.
+    """
+    outcomes: list[Outcome] = []
+
+    @flow(name="retrain", persist_result=False)
+    def here(workspace: str) -> State[Any]:
+        outcomes.append(_Retrain(Workspace(Path(workspace)), say).run(ingest=ingest, notify=notify))
+        return _state(outcomes[0])
+
+    with temporary_settings({PREFECT_API_URL: server}):
+        state = here(str(workspace.root), return_state=True)
+        _flush()
+    if not outcomes:
+        state.result()
+    return outcomes[0]
+
+
+@flow(name="retrain", persist_result=False)
+def scheduled(workspace: str) -> State[Any]:
+    """The same, as a schedule starts it: in a process of its own, with a server that is there already."""
+    orphan.watch()
+    place, say = Workspace(Path(workspace)), partial(print, flush=True)
+    try:
+        with stages.exclusive(place):
+            return _state(_Retrain(place, say).run(notify=notices.address()))
+    except Exception as error:
+        _notify(notices.address(), notices.failure(place, describe(error) or repr(error)), say)
+        raise
+
+
+def _state(outcome: Outcome) -> State[Any]:
+    """How Prefect shows a retrain. What is unsent is no failure: the next retrain sends it."""
+    kind = Cancelled if outcome.stopped else Failed if outcome.failed else Completed
+    return kind(message=outcome.summary)
+
+
+def _flush() -> None:
+    """Send what Prefect still holds back. Without its server it would try again for a minute."""
+    EventsWorker.drain_all(timeout=20)
+    APILogWorker.drain_all(timeout=20)
+
+
+class _Retrain:
+    """One retrain: its tasks, and the ledger of what became of them."""
+
+    def __init__(self, workspace: Workspace, say: Say) -> None:
+        self.workspace = workspace
+        self.say = say
+        self.params = config.load(workspace.params_file)
+        self.stop = Stop()
+        self.futures: dict[str, Future] = {}
+        self.ledger: dict[str, TaskRun] = {}
+        self.verdicts: list[Judged] = []
+        # Every stage is a process with threads of its own; more of them than cores would only wait for each other.
+        self.slots = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+
+    def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
+        """All tasks, in their order. A task that fails holds up those alone that wait for it."""
+        with self.stop.on_signals():
+            if ingest:
+                self._take_snapshots()
+            self._make_extractors()
+            self._drive_graph()
+            self._tell_mlflow()
+            wait([self._submit("report", self._report)])
+        runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
+        plan.remember(self.workspace, {run.name: run.seconds for run in runs if run.state == "ran"})
+        result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
+        _notify(notify, notices.text(self.workspace, result), self.say)
+        return result
+
+    def _take_snapshots(self) -> None:
+        """One dataset after another: a derived one reads the snapshot of its base."""
+        for name, bases in versions.bases(self.params).items():
+            work = partial(self._ingest, name)
+            wait([self._submit(_ingesting(name), work, map(_ingesting, bases))])
+
+    def _make_extractors(self) -> None:
+        """Those that are not there. One that is stays as it is, or no two retrains could be compared."""
+        for name in sorted({dataset.extractor for dataset in self.params.datasets.values()}):
+            if not self.workspace.extractor(name).exists():
+                wait([self._submit(f"extractor {name}", partial(self._extractor, name), [_ingesting(name)])])
+
+    def _drive_graph(self) -> None:
+        """DVC's graph, a task for each stage. It is read now, for what came before may have changed the data."""
+        graph = stages.graph(self.workspace)
+        stale = stages.stale(graph, stages.changed(self.workspace))
+        sources = self._sources()
+        for address, stage in graph.items():
+            work = partial(self._reproduce, stage) if address in stale else _cached
+            after = [*sorted(stage.predecessors), *(sources[path] for path in stage.dependencies if path in sources)]
+            self._submit(address, work, after, stage.orchestration)
+        wait(list(self.futures.values()))
+
+    def _sources(self) -> dict[str, str]:
+        """Which task brings a path that no stage makes."""
+        brought = {self.workspace.raw(name): _ingesting(name) for name in self.params.datasets}
+        brought |= {
+            self.workspace.extractor(d.extractor): f"extractor {d.extractor}" for d in self.params.datasets.values()
+        }
+        return {path.relative_to(self.workspace.root).as_posix(): task for path, task in brought.items()}
+
+    def _tell_mlflow(self) -> None:
+        """Publish what was evaluated, then judge each task among what was published."""
+        contests: dict[tuple[str, str], list[str]] = {}
+        for name in self.params.blocks:
+            if f"evaluate@{name}" not in self.futures:
+                continue
+            model = self.params.model(name)
+            contests.setdefault((model.dataset, model.task), []).append(f"publish {name}")
+            work = partial(delivery.publish, self.workspace, self.params, name, self.say)
+            wait([self._submit(f"publish {name}", work, [f"evaluate@{name}"])])
+        for (dataset, task), published in contests.items():
+            wait([self._submit(f"judge {dataset} {task}", partial(self._judge, dataset, task), published)])
+
+    def _submit(self, name: str, work: Work, after: Iterable[str] = (), orchestration: Orchestration = ONCE) -> Future:
+        """Give a task to Prefect; it begins when those tasks of `after` that this retrain has have ended well."""
+        task = Task(
+            partial(self._attempt, name, work),
+            name=name,
+            task_run_name=name,
+            retries=orchestration.retries,
+            retry_delay_seconds=orchestration.retry_delay_seconds,
+            retry_condition_fn=lambda *_: not self.stop.requested,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        self.futures[name] = task.submit(wait_for=[self.futures[other] for other in after if other in self.futures])
+        return self.futures[name]
+
+    def _attempt(self, name: str, work: Work) -> State[Any]:
+        """Do the work once, and enter in the ledger what became of it."""
+        started = time.monotonic()
+        try:
+            self.stop.check()
+            state = work()
+        except StoppedError:
+            raise  # it did not fail, it will be done the next time
+        except Exception as error:
+            reason = describe(error) or f"{name} failed: {type(error).__name__}: {error}"
+            self.ledger[name] = TaskRun(name, "failed", time.monotonic() - started, reason)
+            self.say(reason)
+            raise
+        self.ledger[name] = TaskRun(name, state, time.monotonic() - started)
+        return Completed(name="Completed" if state == "ran" else state.capitalize())
+
+    def _ingest(self, name: str) -> outcome.State:
+        versions.ingest(self.workspace, name, self.stop, self.say)
+        return "ran"
+
+    def _extractor(self, name: str) -> outcome.State:
+        versions.extractor(self.workspace, name, self.stop, self.say)
+        return "ran"
+
+    def _reproduce(self, stage: Stage) -> outcome.State:
+        if stage.orchestration.accelerator:
+            with files.lock(self.workspace.private / "accelerator.lock"):
+                return self._reproduce_now(stage)
+        with self.slots:
+            return self._reproduce_now(stage)
+
+    def _reproduce_now(self, stage: Stage) -> outcome.State:
+        self.stop.check()  # it may have waited long
+        return "ran" if stages.reproduce(self.workspace, stage, self.stop, self.say) else "cached"
+
+    def _judge(self, dataset: str, task: str) -> outcome.State:
+        verdict = delivery.judge(self.workspace, self.params, dataset, task, self.say)
+        if verdict is None:
+            return "unsent"
+        self.verdicts.append(verdict)
+        return "ran"
+
+    def _report(self) -> outcome.State:
+        delivery.report(self.workspace, self.params)
+        create_markdown_artifact(key="retrain", markdown=delivery.table(self.workspace))
+        for name, grid in delivery.grids(self.workspace, self.verdicts).items():
+            # Prefect's page cannot open files of this machine, so the picture travels in the link.
+            create_image_artifact(f"data:image/png;base64,{base64.b64encode(grid).decode()}", key=name)
+        return "ran"
+
+
+def _notify(address: str | None, message: str | None, say: Say) -> None:
+    """Tell somebody, where it is wished and needed. That nobody hears it is no failure of the retrain."""
+    if address is None or message is None:
+        return
+    try:
+        if address.startswith(("http://", "https://")):
+            notices.post(address, message)
+        else:
+            Block.load(address).notify(message)
+    except Exception as error:
+        say(f"The notice could not be sent ({type(error).__name__}). Check the webhook or block that is to be told.")
+
+
+def _ingesting(name: str) -> str:
+    return f"ingest {name}"
+
+
+def _cached() -> outcome.State:
+    return "cached"

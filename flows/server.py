@@ -1,0 +1,110 @@
+"""A Prefect server on loopback that lives as long as the process that needs it.
+
+Prefect's own ephemeral server runs no schedules, and outlives a process that is killed.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.environment import child_environment
+from gen.errors import UserError
+from gen.workspace import Workspace
+
+PATIENCE = 120.0
+"""Seconds that a server may take to start: a new database takes ten, on a slow disk a minute."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that has been started, or the one that PREFECT_API_URL names."""
+
+    url: str
+    log: Path | None = None
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def wait(self) -> None:
+        """Return when it answers. Raises UserError when it does not."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and not self.dead:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=10) as answer:  # noqa: S310
+                if answer.status == 200:
+                    return
+            time.sleep(0.1)
+        raise UserError(f"The Prefect server at {self.url} does not answer. {self._advice()}")
+
+    @property
+    def dead(self) -> bool:
+        """Whether it is ours and has ended."""
+        return self.process is not None and self.process.poll() is not None
+
+    def _advice(self) -> str:
+        if self.log:
+            return f"See why in {self.log}, and check the machine with `genflows doctor`."
+        return "Start it, or unset PREFECT_API_URL to have one started here."
+
+
+@contextlib.contextmanager
+def prefect_server(workspace: Workspace, *, schedules: bool = False) -> Iterator[Server]:
+    """A server for as long as the block lasts: PREFECT_API_URL's, or one of our own; `wait` before using it.
+
+    It starts while the block goes on. Only with `schedules` does it run the services that start scheduled flows.
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        yield Server(url)
+        return
+    log = workspace.private / "logs" / "prefect-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # The server inherits the bound socket: between choosing a port and taking it nobody can come first.
+    with socket.create_server(("127.0.0.1", 0)) as bound, log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "flows.server", str(bound.fileno())],
+            cwd=Path(__file__).parent.parent,
+            env=_server_environment(workspace, schedules),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[bound.fileno()],
+            process_group=0,  # Ctrl-C is ours to hear: the flow's last words still need the server
+        )
+        port = bound.getsockname()[1]
+    with process:
+        try:
+            yield Server(f"http://127.0.0.1:{port}/api", log, process)
+        finally:
+            _stop(process)
+
+
+def _server_environment(workspace: Workspace, schedules: bool) -> dict[str, str]:
+    mode = {} if schedules else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "false"}
+    return {**child_environment(workspace), "PREFECT__SERVER_FINAL": "1", **mode}
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def main(descriptor: int) -> None:
+    """Serve on a socket that was inherited, until SIGTERM or until the process that started this one is gone."""
+    from gen import orphan
+
+    orphan.watch()
+    import uvicorn
+
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

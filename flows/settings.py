@@ -1,0 +1,119 @@
+"""`--set key=value`: edit params.yaml where the value stands, checked before anything is written.
+
+The text around a value is left as it is: comments, order, quotes and empty lines stay.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from gen import config, files, sources
+from gen.errors import BadParamsError
+from gen.strict import nearest
+
+
+def edit(path: Path, assignments: Sequence[str]) -> None:
+    """Apply assignments such as `models.vae.latent_dim=32` to a params.yaml, all of them or none.
+
+    Raises BadParamsError, and leaves the file as it is, for an unknown key, a value that does not parse, and a
+    result that no family, source or dataset accepts.
+    """
+    before = path.read_text(encoding="utf-8")
+    text = before
+    for assignment in assignments:
+        text = assign(text, assignment)
+    check(YAML(typ="safe").load(text))
+    if text != before:
+        files.write(path, text)
+
+
+def assign(text: str, assignment: str) -> str:
+    """A YAML text with one value changed, or a key added to the block that it names."""
+    key, separator, written = (part.strip() for part in assignment.partition("="))
+    if not separator or not key or not written:
+        raise BadParamsError(f"--set {assignment}: it takes KEY=VALUE, such as --set models.vae.latent_dim=32.")
+    value = _value(assignment, written)
+    wanted = _with(YAML(typ="safe").load(text), key.split("."), value)
+    block = _block(YAML().compose(text), key)
+    changed = _splice(text, block, key, written)
+    # A value may hold what only makes sense elsewhere (`32 # half`, `a: b`): what counts is what is read back.
+    if _loaded(changed) != wanted:
+        raise BadParamsError(f"--set {assignment}: the value cannot stand there as it is written. Put it in quotes.")
+    return changed
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Check a whole params.yaml: blocks, sources, and each model by its family. Raises BadParamsError."""
+    params = config.from_values(values)
+    for name, dataset in params.datasets.items():
+        sources.parse_block(dataset.source, f"datasets.{name}.source")
+    for name in params.blocks:
+        params.model(name)
+
+
+def _value(assignment: str, written: str) -> Any:
+    """What the text of a value means in YAML."""
+    value = _loaded(written)
+    if isinstance(value, Mapping) or "\n" in written:
+        raise BadParamsError(f"--set {assignment}: it sets one value. Name the keys of a block one by one.")
+    return value
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise BadParamsError(f"`{text[:200]}` is not a value in YAML ({str(error).splitlines()[0]}).") from None
+
+
+def _with(values: Any, keys: Sequence[str], value: Any) -> Any:
+    """A copy of nested values with one of them changed."""
+    if not keys:
+        return value
+    inner = values.get(keys[0]) if isinstance(values, Mapping) else None
+    return {**(values if isinstance(values, Mapping) else {}), keys[0]: _with(inner, keys[1:], value)}
+
+
+def _block(node: Node, key: str) -> MappingNode:
+    """The block that holds the last part of a dotted key."""
+    *path, last = key.split(".")
+    for depth, part in enumerate(path):
+        choices = {name.value: value for name, value in node.value}
+        if part not in choices:
+            where = ".".join(path[: depth + 1])
+            raise BadParamsError(f"params.yaml has no `{where}`. {nearest(part, list(choices))}")
+        node = choices[part]
+        if not isinstance(node, MappingNode):
+            raise BadParamsError(f"params.yaml: `{'.'.join(path[: depth + 1])}` is a value, it has no key `{last}`.")
+    if not path:
+        raise BadParamsError(f"`{key}` names no value: give the block too, such as models.vae.{key}.")
+    return node
+
+
+def _splice(text: str, block: MappingNode, key: str, written: str) -> str:
+    """The text with the value of a key of `block` replaced, or the key added behind the block's last plain value."""
+    last = key.rpartition(".")[2]
+    for name, value in block.value:
+        if name.value == last:
+            if not _is_inline(value):
+                raise BadParamsError(f"params.yaml: `{key}` is a block, not a value. Set its keys one by one.")
+            return text[: value.start_mark.index] + written + text[value.end_mark.index :]
+    anchors = [(name, value) for name, value in block.value if _is_inline(value)]
+    if not anchors:
+        raise BadParamsError(
+            f"params.yaml has no `{key}`, and no value beside which it could be added. Add it by hand."
+        )
+    name, value = anchors[-1]
+    end = value.end_mark.index
+    if block.flow_style:
+        return f"{text[:end]}, {last}: {written}{text[end:]}"
+    end = (text + "\n").index("\n", end)
+    return f"{text[:end]}\n{' ' * name.start_mark.column}{last}: {written}{text[end:]}"
+
+
+def _is_inline(value: Node) -> bool:
+    """Whether a value ends where its text ends: a scalar, or a list in brackets."""
+    return bool(value.flow_style) if not isinstance(value, ScalarNode) else value.style not in ("|", ">")

@@ -1,0 +1,108 @@
+"""`python -m gen STEP [NAME]`: one step of the pipeline, from the workspace's root. dvc.yaml calls nothing else."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gen.errors import UserError, describe
+
+if TYPE_CHECKING:
+    from gen.config import Machine, Params
+
+STEPS = ("ingest", "extractor", "prepare", "reference", "train", "evaluate", "compare")
+USAGE = f"usage: python -m gen {{{','.join(STEPS)}}} [NAME]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one step; returns the exit code: 0, 1 for an error that the user can mend, 2 for a wrong call."""
+    match arguments:
+        case [step, *rest] if step in STEPS and len(rest) == (step != "compare"):
+            try:
+                _run(step, rest[0] if rest else "")
+            except KeyboardInterrupt:
+                sys.stderr.write(f"{step}: interrupted; the same command does it again.\n")
+                return 130
+            except Exception as error:
+                message = describe(error)
+                if message is None or os.environ.get("GENFLOWS_DEBUG"):
+                    raise
+                sys.stderr.write(f"{step}: {message}\n")
+                return error.exit_code if isinstance(error, UserError) else 1
+            return 0
+        case _:
+            sys.stderr.write(USAGE + "\n")
+            return 2
+
+
+def _run(step: str, name: str) -> None:
+    from gen import config, orphan
+    from gen.workspace import Workspace
+
+    orphan.watch()
+    workspace = Workspace.find()
+    params = config.load(workspace.params_file)
+    match step:
+        case "ingest":
+            from gen.steps.ingest import ingest
+
+            ingest(workspace, params, name, say=_say)
+        case "prepare":
+            from gen.steps.prepare import prepare
+
+            prepare(workspace, params, name)
+        case "extractor":
+            from gen.steps.extractor import extractor
+
+            _settle(params.machine)
+            extractor(workspace, params, name, say=_say)
+        case "reference":
+            from gen.steps.reference import reference
+
+            _settle(params.machine)
+            reference(workspace, params, name)
+        case "train":
+            from gen.steps.train import train
+
+            _settle(params.machine)
+            train(workspace, params, name, _code(params, name), say=_say)
+        case "evaluate":
+            from gen.steps.evaluate import evaluate
+
+            _settle(params.machine)
+            evaluate(workspace, params, name, _code(params, name))
+        case "compare":
+            from gen.steps.compare import compare
+
+            compare(workspace, params)
+
+
+def _settle(machine: "Machine") -> None:
+    """Make the process's own settings: threads, and arithmetic that repeats to the bit."""
+    # cuBLAS reads it when it starts; without it deterministic matrix products are refused on CUDA.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(machine.threads)
+    torch.use_deterministic_algorithms(True)
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "params.yaml: `machine.device` is cuda, but torch sees no CUDA device. Install torch with CUDA (see the "
+            "README) and check the driver with `nvidia-smi`, or set `machine.device` to cpu."
+        )
+
+
+def _code(params: "Params", model: str) -> dict[str, str]:
+    """Digests of the code that the step imports, the model's family included."""
+    from gen.runs import imported_code
+
+    params.model(model)
+    return imported_code()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

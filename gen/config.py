@@ -1,0 +1,137 @@
+"""params.yaml, checked once at the edge: what comes out is frozen, typed and possible."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from gen import families
+from gen.errors import BadParamsError
+from gen.families.base import ModelConfig
+from gen.strict import Strict, nearest, parse
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class Machine(Strict):
+    """What the arithmetic runs on. Both change the last bits of a result, so both are parameters."""
+
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    """Where networks live."""
+    threads: int = Field(default=2, ge=1, le=256)
+    """Threads of one operation on the CPU."""
+
+
+class Dataset(Strict):
+    """One named, versioned set of images."""
+
+    source: dict[str, Any]
+    """Where the images come from: `kind` and what that kind needs (see gen/sources)."""
+    size: int = Field(ge=8, le=256)
+    """Side of the square training images, in pixels."""
+    channels: Literal[1, 3]
+    """1 for grey, 3 for RGB."""
+    extractor: str
+    """Name of the feature extractor that judges on this dataset (data/extractors/NAME)."""
+    feature_dim: int = Field(default=64, ge=8, le=1024)
+    """Features of the extractor that is trained on this dataset; a Frechet distance needs more images than that."""
+    select: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of images set aside to choose the best step on."""
+    report: float = Field(default=0.2, gt=0, lt=0.5)
+    """Share of images that reported figures are measured on, unless the source has an official test set."""
+
+
+class Judge(Strict):
+    """How generators are measured and compared."""
+
+    samples: int = Field(default=5000, ge=64)
+    """Images generated for a distribution metric."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the noise and of the resamples."""
+    resamples: int = Field(default=50, ge=10)
+    """Half-samples from which the spread of a figure is estimated."""
+    margin: float = Field(default=2.0, ge=0)
+    """A challenger must be better by this many spreads of the difference."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of params.yaml. Models' blocks are checked by their own family when asked for.
+
+    So a stage imports, and depends on, the code of its own family alone.
+    """
+
+    machine: Machine
+    datasets: Mapping[str, Dataset]
+    judge: Judge
+    blocks: Mapping[str, Mapping[str, Any]]
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset called `name`; raises UserError that names the nearest one."""
+        if name not in self.datasets:
+            raise BadParamsError(f"params.yaml has no dataset `{name}`. {nearest(name, list(self.datasets))}")
+        return self.datasets[name]
+
+    def model(self, name: str) -> ModelConfig:
+        """The checked config of the model called `name`; raises UserError for an unknown or impossible one."""
+        if name not in self.blocks:
+            raise BadParamsError(f"params.yaml has no model `{name}`. {nearest(name, list(self.blocks))}")
+        config = families.parse_block(self.blocks[name], f"models.{name}")
+        config.check_dataset(self.dataset(config.dataset), f"models.{name}")
+        return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping. Raises UserError when it is missing or cannot be parsed."""
+    try:
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadParamsError(f"{path} is missing. Restore it with `git checkout params.yaml`.") from None
+    except YAMLError as error:
+        raise BadParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}. Mend that line.") from None
+    if not isinstance(values, dict):
+        raise BadParamsError(f"{path} holds no mapping; it needs the blocks machine, datasets, models and judge.")
+    return values
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml, all but what only families and sources know."""
+    return from_values(read_yaml(path))
+
+
+def from_values(values: Mapping[str, Any]) -> Params:
+    """Check the values of a params.yaml. Raises UserError that names the key, the value and the way out."""
+    blocks = ["machine", "datasets", "models", "judge"]
+    for key in values:
+        if key not in blocks:
+            raise BadParamsError(f"params.yaml: `{key}` is not a known block. {nearest(key, blocks)}")
+    datasets = _named(values, "datasets")
+    models = _named(values, "models")
+    for name, block in models.items():
+        if not isinstance(block, Mapping):
+            raise BadParamsError(f"params.yaml: `models.{name}` is {block!r}, but a block of keys is expected there.")
+    return Params(
+        machine=parse(Machine, values.get("machine", {}), "machine"),
+        datasets={name: parse(Dataset, block, f"datasets.{name}") for name, block in datasets.items()},
+        judge=parse(Judge, values.get("judge", {}), "judge"),
+        blocks=models,
+    )
+
+
+def _named(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """A block of named entries, its names checked: they become file names and parts of commands."""
+    block = values.get(kind) or {}
+    if not isinstance(block, Mapping) or not block:
+        raise BadParamsError(f"params.yaml: `{kind}` is missing or empty; add at least one entry under it.")
+    for name in block:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise BadParamsError(
+                f"params.yaml: `{kind}.{name}` is not a usable name: use small letters, digits, `-` and `_`, "
+                "beginning with a letter or digit."
+            )
+    return dict(block)

@@ -1,0 +1,159 @@
+"""CycleGAN: translation between two domains without pairs (Zhu et al. 2017, arXiv 1703.10593)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from gen.errors import UserError
+from gen.families.base import ModelConfig, Shape, Task, adam, require_domains, set_learning_rate
+from gen.losses import least_squares
+from gen.networks import initialise, translator
+
+
+class CycleGanConfig(ModelConfig):
+    """A CycleGAN's block in params.yaml."""
+
+    family: Literal["cyclegan"]
+    network: Literal["translator"]
+    width: int = Field(default=64, ge=1)
+    """Feature maps of both networks at full size."""
+    blocks: int = Field(default=6, ge=1)
+    """Residual blocks of a generator: 6 at 128 px, 9 at 256 px in the paper."""
+    halvings: int = Field(default=3, ge=1, le=5)
+    """Of a discriminator: 2 judges patches of 34x34 pixels, 3 of 70x70."""
+    cycle: float = Field(default=10.0, ge=0)
+    """Weight of the cycle loss."""
+    identity: float = Field(default=0.5, ge=0)
+    """Weight of the identity loss, as a share of `cycle`."""
+    pool: int = Field(default=50, ge=0)
+    """Generated images remembered for the discriminators."""
+    betas: list[float] = Field(default=[0.5, 0.999], min_length=2, max_length=2)
+    """Adam's decay rates."""
+
+    @property
+    def task(self) -> Task:
+        """Domain A to domain B."""
+        return "translate"
+
+    def check_dataset(self, dataset: Any, where: str) -> None:
+        """Two domains; a size that can be halved twice and still fill a patch."""
+        require_domains(dataset, 2, where, self.family)
+        if dataset.size % 4 or dataset.size < 4 * 2**self.halvings // 2:
+            raise UserError(
+                f"params.yaml: `{where}` cannot translate images of {dataset.size} px with {self.halvings} halvings: "
+                "the size must be a multiple of 4 and large enough. Change the dataset's `size` or lower `halvings`."
+            )
+
+    def build(self, shape: Shape, generator: torch.Generator) -> "TranslatorPair":
+        """Both generators, initialised."""
+        return TranslatorPair(self, shape, generator)
+
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "CycleGanTrainer":
+        """Two games and two cycles."""
+        assert isinstance(published, TranslatorPair)
+        return CycleGanTrainer(self, published, shape, generator)
+
+
+class TranslatorPair(nn.Module):
+    """The published CycleGAN: A to B, and B to A."""
+
+    def __init__(self, config: CycleGanConfig, shape: Shape, generator: torch.Generator) -> None:
+        super().__init__()
+        self.forth = translator.Generator(shape[0], config.width, config.blocks)
+        self.back = translator.Generator(shape[0], config.width, config.blocks)
+        initialise(self, generator)
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Images of A [N, C, H, W] in [-1, 1] to images of B."""
+        translated: Tensor = self.forth(images)
+        return translated
+
+    def translate_back(self, images: Tensor) -> Tensor:
+        """Images of B [N, C, H, W] in [-1, 1] to images of A."""
+        translated: Tensor = self.back(images)
+        return translated
+
+
+class ImagePool:
+    """Remembers generated images, so that a discriminator also sees older ones (section 4, Training details)."""
+
+    def __init__(self, size: int, randomness: torch.Generator) -> None:
+        self.size = size
+        self.randomness = randomness
+        self.images: list[Tensor] = []
+
+    def exchange(self, images: Tensor) -> Tensor:
+        """Each image [N, C, H, W] is stored; with even odds an older one is given back in its place."""
+        given = []
+        for image in images:
+            if len(self.images) < self.size:
+                self.images.append(image)
+                given.append(image)
+            elif self.size and float(torch.rand((), generator=self.randomness)) < 0.5:
+                index = int(torch.randint(self.size, (), generator=self.randomness))
+                given.append(self.images[index])
+                self.images[index] = image
+            else:
+                given.append(image)
+        return torch.stack(given)
+
+
+class CycleGanTrainer:
+    """One update of both generators, then one of both discriminators, a batch."""
+
+    def __init__(
+        self, config: CycleGanConfig, published: TranslatorPair, shape: Shape, generator: torch.Generator
+    ) -> None:
+        self.config = config
+        self.pair = published
+        self.judge_a = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
+        self.judge_b = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
+        self.judges = nn.ModuleList([self.judge_a, self.judge_b])
+        initialise(self.judges, generator)
+        device = next(published.parameters()).device
+        self.judges.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pool_a = ImagePool(config.pool, generator)
+        self.pool_b = ImagePool(config.pool, generator)
+        self.generator_optimiser = adam(published, config.learning_rate, config.betas)
+        self.discriminator_optimiser = adam(self.judges, config.learning_rate, config.betas)
+
+    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
+        """Update on unpaired images of A and B."""
+        real_a, real_b = batch
+        for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
+            set_learning_rate(optimiser, self.config.learning_rate_at(progress))
+        fake_a, fake_b, losses = self._update_generators(real_a, real_b)
+        fake_a, fake_b = self.pool_a.exchange(fake_a), self.pool_b.exchange(fake_b)
+        return losses | self._update_discriminators((real_a, fake_a), (real_b, fake_b))
+
+    def _update_generators(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        self.judges.requires_grad_(False)
+        fake_b, fake_a = self.pair.translate(real_a), self.pair.translate_back(real_b)
+        game = least_squares(self.judge_b(fake_b), 1) + least_squares(self.judge_a(fake_a), 1)
+        cycle = l1_loss(self.pair.translate_back(fake_b), real_a) + l1_loss(self.pair.translate(fake_a), real_b)
+        loss = game + self.config.cycle * cycle
+        losses = {"generator": game.detach(), "cycle": cycle.detach()}
+        if self.config.identity:
+            identity = l1_loss(self.pair.translate(real_b), real_b) + l1_loss(self.pair.translate_back(real_a), real_a)
+            loss = loss + self.config.cycle * self.config.identity * identity
+            losses["identity"] = identity.detach()
+        self.generator_optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.generator_optimiser.step()
+        self.judges.requires_grad_(True)
+        return fake_a.detach(), fake_b.detach(), losses
+
+    def _update_discriminators(self, *domains: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        losses = {}
+        self.discriminator_optimiser.zero_grad()
+        for name, judge, (real, fake) in zip("ab", (self.judge_a, self.judge_b), domains, strict=True):
+            # Halved, so that it learns more slowly than the generators (section 4, Training details).
+            loss = 0.5 * (least_squares(judge(real), 1) + least_squares(judge(fake), 0))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses[f"discriminator_{name}"] = loss.detach()
+        self.discriminator_optimiser.step()
+        return losses

@@ -1,0 +1,104 @@
+"""Variational autoencoders (Kingma and Welling 2014, arXiv 1312.6114)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gen.families.base import ModelConfig, Shape, Task, adam, require_domains, set_learning_rate
+from gen.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
+from gen.networks import convolutional, initialise
+
+
+class VaeConfig(ModelConfig):
+    """A VAE's block in params.yaml."""
+
+    family: Literal["vae"]
+    network: Literal["convolutional"]
+    latent_dim: int = Field(default=16, ge=1)
+    width: int = Field(default=32, ge=1)
+    """Feature maps at the finest level."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Of a pixel: bernoulli takes greys as probabilities, gaussian learns one sigma."""
+    beta: float = Field(default=1.0, gt=0)
+    """Weight of the KL; 1 is the evidence bound."""
+
+    @property
+    def task(self) -> Task:
+        """Noise to image."""
+        return "sample"
+
+    def check_dataset(self, dataset: Any, where: str) -> None:
+        """One domain, of a size that the network can be built for."""
+        require_domains(dataset, 1, where, self.family)
+        self.check_size(dataset, where)
+
+    def build(self, shape: Shape, generator: torch.Generator) -> "Autoencoder":
+        """Encoder and decoder, initialised."""
+        return Autoencoder(self, shape, generator)
+
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "VaeTrainer":  # noqa: ARG002
+        """Gradient ascent on the evidence bound."""
+        assert isinstance(published, Autoencoder)
+        return VaeTrainer(self, published, generator)
+
+
+class Autoencoder(nn.Module):
+    """The published VAE: it samples, reconstructs and bounds likelihoods."""
+
+    def __init__(self, config: VaeConfig, shape: Shape, generator: torch.Generator) -> None:
+        super().__init__()
+        self.latent_dim = config.latent_dim
+        self.likelihood = config.likelihood
+        self.encoder = convolutional.Encoder(config.latent_dim, shape[0], shape[1], config.width)
+        self.decoder = convolutional.Decoder(config.latent_dim, shape[0], shape[1], config.width)
+        self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
+        initialise(self, generator, std=0.05)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Standard normal [N, latent_dim] to the mean images [N, C, H, W] in [-1, 1]."""
+        return self._mean_image(self.decoder(noise))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1] to the mean images at the posterior's mean."""
+        mean, _ = self.encoder(images)
+        return self._mean_image(self.decoder(mean))
+
+    def evidence(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Per image [N], in nats: -log p(x|z) for one z of the posterior, and the KL to the prior.
+
+        Their sum is the negative evidence bound (equation 10), summed over pixels and latents.
+        """
+        mean, log_variance = self.encoder(images)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        decoded = self.decoder(mean + noise * torch.exp(0.5 * log_variance))
+        if self.likelihood == "bernoulli":
+            nll = bernoulli_nll(decoded, images)
+        else:
+            nll = gaussian_nll(decoded, images, self.log_sigma)
+        return nll, kl_to_standard_normal(mean, log_variance)
+
+    def _mean_image(self, decoded: Tensor) -> Tensor:
+        return torch.sigmoid(decoded) * 2 - 1 if self.likelihood == "bernoulli" else decoded.clamp(-1, 1)
+
+
+class VaeTrainer:
+    """One update of encoder and decoder a batch."""
+
+    def __init__(self, config: VaeConfig, published: Autoencoder, generator: torch.Generator) -> None:
+        self.config = config
+        self.randomness = generator
+        self.autoencoder = published
+        self.optimiser = adam(published, config.learning_rate, [0.9, 0.999])
+
+    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
+        """Minimise -log p(x|z) + beta KL, in nats per image."""
+        (images,) = batch
+        set_learning_rate(self.optimiser, self.config.learning_rate_at(progress))
+        nll, kl = (term.mean() for term in self.autoencoder.evidence(images, self.randomness))
+        self.optimiser.zero_grad()
+        (nll + self.config.beta * kl).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}

@@ -1,0 +1,59 @@
+"""The only place that knows uint8 <-> [-1, 1]; grids and PNG.
+
+Arrays are uint8 [N, H, W, C] with C 1 (grey) or 3 (RGB); tensors are float [N, C, H, W] in [-1, 1].
+"""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from gen import files
+
+Pixels = NDArray[np.uint8]
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1], in channels_last memory (a view, no copy of order)."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Pixels:
+    """Float [N, C, H, W] in [-1, 1] (clipped) to uint8 [N, H, W, C], rounded to nearest."""
+    scaled = images.detach().clamp(-1, 1).add(1).mul(255 / 2).round()
+    return np.ascontiguousarray(scaled.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy())
+
+
+def grid(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
+    """Tile [N, H, W, C] into one picture [rows, cols, C] on white, row by row; as square as it gets by default."""
+    count, height, width, channels = pixels.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8)
+    for index, image in enumerate(pixels):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def side_by_side(*groups: Pixels, gap: int = 2) -> Pixels:
+    """Rows of matching images, one column a group: [N, H, W, C] each, to one picture."""
+    stacked = np.stack(groups, axis=1).reshape(-1, *groups[0].shape[1:])
+    return grid(stacked, columns=len(groups), gap=gap)
+
+
+def png(image: Pixels) -> bytes:
+    """One picture [H, W, C] as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def write_png(path: Path, image: Pixels) -> None:
+    """Write one picture [H, W, C] as PNG, atomically."""
+    files.write(path, png(image))

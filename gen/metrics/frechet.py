@@ -1,0 +1,88 @@
+"""Frechet distance between Gaussians fitted to features (Dowson & Landau 1982; Heusel et al. 2017, eq. 6)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.errors import TooFewImagesError
+
+VERSION = 1
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A normal distribution: `mean` [d] and `covariance` [d, d], float64."""
+
+    mean: Array
+    covariance: Array
+
+    @cached_property
+    def root(self) -> Array:
+        """The symmetric square root of the covariance, kept: the real side is compared with many."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.asarray((vectors * np.sqrt(values.clip(min=0))) @ vectors.T)
+
+
+class Moments:
+    """Mean and covariance of features that come in batches, in float64 and O(d^2) memory.
+
+    Batches are merged by Chan, Golub & LeVeque (1979): no difference of large sums, whatever the mean.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self.count = 0
+        self._mean: Array = np.zeros(dimension)
+        self._scatter: Array = np.zeros((dimension, dimension))
+
+    def update(self, features: NDArray[np.floating]) -> None:
+        """Add a batch of features [N, d]."""
+        batch = np.asarray(features, np.float64)
+        mean = batch.mean(0)
+        total, shift = self.count + len(batch), mean - self._mean
+        centred = batch - mean
+        self._scatter += centred.T @ centred + np.outer(shift, shift) * (self.count * len(batch) / total)
+        self._mean = self._mean + shift * (len(batch) / total)
+        self.count = total
+
+    def gaussian(self) -> Gaussian:
+        """The Gaussian with the mean and the unbiased covariance of all that was added.
+
+        Raises TooFewImagesError unless there are more images than dimensions.
+        """
+        require_more_than(len(self._mean), self.count)
+        return Gaussian(self._mean, self._scatter / (self.count - 1))
+
+
+def fit(features: NDArray[np.floating], block: int = 4096) -> Gaussian:
+    """The Gaussian of features [N, d]. Raises TooFewImagesError unless N > d."""
+    moments = Moments(features.shape[1])
+    for start in range(0, len(features), block):
+        moments.update(features[start : start + block])
+    return moments.gaussian()
+
+
+def require_more_than(dimension: int, count: int) -> None:
+    """Raise TooFewImagesError unless `count` > `dimension`: else the covariance is singular whatever the images."""
+    if count <= dimension:
+        raise TooFewImagesError(
+            f"A Frechet distance in {dimension} dimensions was asked of {count} images: with so few, the covariance "
+            "is singular and the distance says more about their number than about the images. Measure more than "
+            f"{dimension} images (a larger dataset, a larger share `report`, more `judge.samples`), or lower the "
+            "dataset's `feature_dim` and train its extractor again with `genflows extractor`."
+        )
+
+
+def frechet_distance(real: Gaussian, other: Gaussian) -> float:
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), which is >= 0 and 0 only for equal Gaussians.
+
+    S1^1/2 S2 S1^1/2 is symmetric and has the eigenvalues of S1 S2, which is not: so eigvalsh is exact and quick here.
+    """
+    if not (np.isfinite(other.mean).all() and np.isfinite(other.covariance).all()):
+        return float("nan")
+    product = real.root @ other.covariance @ real.root
+    roots = np.sqrt(np.linalg.eigvalsh((product + product.T) / 2).clip(min=0))
+    shift = real.mean - other.mean
+    return float(shift @ shift + np.trace(real.covariance) + np.trace(other.covariance) - 2 * roots.sum())

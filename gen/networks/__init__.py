@@ -1,0 +1,31 @@
+"""Networks: modules only. Each file holds what one `network:` of params.yaml names."""
+
+import torch
+from torch import nn
+
+
+def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02) -> None:
+    """Weights normal(0, std), scales of norms 1, every bias 0 (DCGAN, arXiv 1511.06434, section 4).
+
+    All randomness comes from `generator`, so equal seeds give equal networks whatever else has run.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=std, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def pyramid(size: int) -> tuple[int, int]:
+    """Side of the smallest feature map (7 or 4 to 7 pixels) and the number of doublings from it to `size`.
+
+    28 -> (7, 2), 32 -> (4, 3), 64 -> (4, 4), 128 -> (4, 5). Raises ValueError for a size that no doubling reaches.
+    """
+    side, doublings = size, 0
+    while side > 7 and side % 2 == 0:
+        side, doublings = side // 2, doublings + 1
+    if side > 7 or doublings == 0:
+        raise ValueError(
+            f"images of {size} px cannot be halved down to 4-7 px; use a size like 28, 32, 64 or 128 for this network"
+        )
+    return side, doublings

@@ -1,0 +1,57 @@
+"""The convolutional encoder and decoder of the VAE."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gen.networks import pyramid
+
+
+class Encoder(nn.Module):
+    """Images [N, C, S, S] to the posterior's mean and log-variance, [N, latent_dim] each, from separate layers."""
+
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
+        """`width`: feature maps after the first layer; each coarser level has twice as many."""
+        super().__init__()
+        side, levels = pyramid(size)
+        widths = [channels, *(width * 2**level for level in range(levels))]
+        layers: list[nn.Module] = []
+        for narrow, wide in pairwise(widths):
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.SiLU(inplace=True)]
+        hidden = 4 * widths[-1]
+        self.trunk = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.SiLU(inplace=True)
+        )
+        self.mean = nn.Linear(hidden, latent_dim)
+        self.log_variance = nn.Linear(hidden, latent_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images in [-1, 1] to (mean, log_variance) of q(z|x)."""
+        hidden = self.trunk(images)
+        return self.mean(hidden), self.log_variance(hidden)
+
+
+class Decoder(nn.Module):
+    """Latents [N, latent_dim] to the likelihood's parameter for each pixel, [N, C, S, S], without an activation."""
+
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
+        """`width`: feature maps before the last layer; each coarser level has twice as many."""
+        super().__init__()
+        self.side, levels = pyramid(size)
+        widths = [channels, *(width * 2**level for level in range(levels))]
+        self.top = widths[-1]
+        self.project = nn.Sequential(
+            nn.Linear(latent_dim, 4 * self.top),
+            nn.SiLU(inplace=True),
+            nn.Linear(4 * self.top, self.top * self.side**2),
+            nn.SiLU(inplace=True),
+        )
+        layers: list[nn.Module] = []
+        for narrow, wide in list(pairwise(widths))[:0:-1]:
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1), nn.SiLU(inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents [N, latent_dim] to [N, C, S, S]."""
+        pixels: Tensor = self.layers(self.project(latents).view(-1, self.top, self.side, self.side))
+        return pixels

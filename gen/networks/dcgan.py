@@ -1,0 +1,51 @@
+"""DCGAN (Radford et al. 2016, arXiv 1511.06434) at an image's native size."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gen.networks import pyramid
+
+Norm = Literal["batch", "none"]
+
+
+class Generator(nn.Module):
+    """Noise [N, latent_dim] to images [N, C, S, S] in [-1, 1]."""
+
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
+        """`width`: feature maps before the last layer; each coarser level has twice as many."""
+        super().__init__()
+        self.side, levels = pyramid(size)
+        self.top = width * 2 ** (levels - 1)
+        self.project = nn.Linear(latent_dim, self.top * self.side**2, bias=False)
+        layers: list[nn.Module] = [nn.BatchNorm2d(self.top), nn.ReLU(inplace=True)]
+        for level in reversed(range(1, levels)):
+            wide, narrow = width * 2**level, width * 2 ** (level - 1)
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow)]
+            layers += [nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Noise [N, latent_dim] to images [N, C, S, S]."""
+        images: Tensor = self.layers(self.project(noise).view(-1, self.top, self.side, self.side))
+        return images
+
+
+class Discriminator(nn.Module):
+    """Images [N, C, S, S] to logits [N]: high means real."""
+
+    def __init__(self, channels: int, size: int, width: int, norm: Norm) -> None:
+        """`width`: feature maps after the first layer; each coarser level has twice as many."""
+        super().__init__()
+        side, levels = pyramid(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for level in range(1, levels):
+            narrow, wide = width * 2 ** (level - 1), width * 2**level
+            layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm == "none"))
+            layers += [nn.BatchNorm2d(wide)] * (norm == "batch") + [nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 2 ** (levels - 1) * side**2, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, C, S, S] to logits [N]."""
+        logits: Tensor = self.layers(images)
+        return logits.squeeze(1)

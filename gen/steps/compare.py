@@ -1,0 +1,64 @@
+"""compare: the figures of all models in, one table out, ranked where ranking means something."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from gen import files
+from gen.config import Params
+from gen.workspace import Workspace
+
+COLUMNS = [
+    "model",
+    "family",
+    "task",
+    "dataset",
+    "metric",
+    "value",
+    "spread",
+    "floor",
+    "baseline",
+    "eval_id",
+    "rank",
+]
+
+
+def compare(workspace: Workspace, params: Params) -> None:
+    """Write runs/compare: table.csv and table.json, from what `evaluate` wrote of each model in params.yaml.
+
+    Raises UserError when a model is not evaluated yet, or its folder is not what was written.
+    """
+    measured = []
+    for name in params.blocks:
+        files.verify(workspace.evaluate(name))
+        measured.append(files.read_json(workspace.evaluate(name) / "metrics.json"))
+    ranked = table(measured)
+    with files.fresh_folder(workspace.compare) as folder:
+        ranked.to_csv(folder / "table.csv", index=False, lineterminator="\n")
+        rows = ranked.astype(object).where(ranked.notna(), None).to_dict("records")
+        files.write_json(folder / "table.json", rows)
+
+
+def table(measured: list[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each figure of each metrics.json, best first inside a task and dataset.
+
+    `rank` stands at the figure that decides (`rank_by`) and counts from 1 inside one task, dataset and `eval_id`
+    alone: numbers of different protocols are never ranked together. A model without a finite value has no rank.
+    """
+    rows = [
+        {
+            **{key: model[key] for key in ("model", "family", "task", "dataset")},
+            "metric": figure["name"],
+            **{key: figure[key] for key in ("value", "spread", "floor", "baseline", "eval_id")},
+            "decides": figure["name"] == model["rank_by"],
+        }
+        for model in measured
+        for figure in model["figures"]
+    ]
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("value", "spread", "floor", "baseline"), "float64"))
+    deciding = frame[frame["decides"]].groupby(["task", "dataset", "eval_id"])["value"]
+    frame["rank"] = deciding.rank(method="min", na_option="keep").reindex(frame.index).astype("Int64")
+    order = ["task", "dataset", "decides", "metric", "eval_id", "rank", "model"]
+    ascending = [key != "decides" for key in order]
+    return frame.sort_values(order, ascending=ascending, na_position="last", ignore_index=True)[COLUMNS]

@@ -1,0 +1,40 @@
+"""evaluate@MODEL: a trained generator and the reference of its dataset in, figures and pictures out."""
+
+from collections.abc import Mapping
+
+from gen import artifact, files
+from gen.config import Params
+from gen.datasets import Prepared
+from gen.images import write_png
+from gen.measure import measure, pictures
+from gen.reference import Reference
+from gen.runs import Identity
+from gen.workspace import Workspace
+
+
+def evaluate(workspace: Workspace, params: Params, name: str, code: Mapping[str, str]) -> None:
+    """Measure the model called `name` and write runs/evaluate/NAME: metrics.json, pictures, run.json.
+
+    `code` holds the digests of the first-party modules that this command imports. Raises UserError when an input is
+    missing or changed, TooFewImagesError when there are too few images for a figure.
+    """
+    config = params.model(name)
+    inputs = [workspace.train(name), workspace.prepared(config.dataset), workspace.reference(config.dataset)]
+    for folder in inputs:
+        files.verify(folder)
+    published = artifact.load(workspace.train(name), params.machine.device)
+    prepared = Prepared(workspace.prepared(config.dataset))
+    reference = Reference.load(workspace.reference(config.dataset), params.machine.device)
+    measured = measure(published, prepared, reference, params.judge)
+    identity = Identity(
+        command=f"python -m gen evaluate {name}",
+        params={"judge": params.judge.model_dump(), "machine": params.machine.model_dump()},
+        inputs={folder.relative_to(workspace.root).as_posix(): files.manifest_digest(folder) for folder in inputs},
+        code=code,
+    )
+    with files.fresh_folder(workspace.evaluate(name)) as folder:
+        facts = {"model": name, "family": config.family, "task": config.task, "dataset": config.dataset}
+        files.write_json(folder / "metrics.json", {**facts, **measured.to_json()})
+        for title, picture in pictures(published, prepared, params.judge).items():
+            write_png(folder / f"{title}.png", picture)
+        identity.write(folder)

@@ -1,0 +1,45 @@
+"""extractor NAME: the labels of a dataset's split `train` in, a frozen feature extractor out."""
+
+from collections.abc import Callable
+
+from gen import features, files
+from gen.config import Params
+from gen.errors import BadParamsError
+from gen.snapshot import Snapshot
+from gen.steps.prepare import prepared_arrays
+from gen.workspace import Workspace
+
+
+def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[str], None] = print) -> str:
+    """Train data/extractors/NAME on the snapshot of the dataset called NAME, and return its digest.
+
+    It learns that dataset's labels, on the target domain's split `train`, or rotations where images have none.
+    What was there is replaced: whoever calls asks first whether a new one is wanted, for figures in different
+    extractors are never ranked together. Raises UserError when there is no such dataset or no snapshot of it.
+    """
+    if name not in params.datasets:
+        raise BadParamsError(
+            f"The extractor `{name}` would be trained on the dataset `{name}`, but params.yaml has none of that name. "
+            f"Set `extractor:` to one of: {', '.join(params.datasets)}."
+        )
+    dataset = params.dataset(name)
+    snapshot = Snapshot(workspace.raw(name))
+    lesson, test = (
+        features.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))
+        for split in ("train", "select")
+    )
+    trained = features.train(
+        lesson,
+        test,
+        snapshot.labels,
+        dimension=dataset.feature_dim,
+        dataset=name,
+        # The index lists the hash of every image; the manifest would also tell where they came from.
+        data=files.sha256_of_file(snapshot.folder / "index.csv"),
+        device=params.machine.device,
+        say=say,
+    )
+    with files.fresh_folder(workspace.extractor(name)) as folder:
+        trained.save(folder)
+    say(f"extractor  {name}: tells {trained.meaning} apart with accuracy {trained.description.accuracy:.3f}")
+    return trained.digest

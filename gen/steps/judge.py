@@ -1,0 +1,172 @@
+"""judge: the best new model of a task registered as challenger, held against the champion, promoted if it is better."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gen import artifact, files
+from gen import judge as court
+from gen.config import Params
+from gen.datasets import Prepared
+from gen.errors import UserError
+from gen.images import write_png
+from gen.judge import Contender, Verdict
+from gen.measure import pictures
+from gen.reference import Reference
+from gen.runs import Identity
+from gen.steps.publish import publish
+from gen.tracking import registry
+from gen.tracking.promotion import promote
+from gen.tracking.registry import Version, registered_name
+from gen.tracking.store import Store, TrackingUnavailable, connect
+from gen.workspace import Workspace
+
+
+def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: Store | None = None) -> Verdict:
+    """Register the best model of `task` on `dataset`, judge it against the champion, and promote it where it is better.
+
+    The verdict stays in `workspace.verdict(dataset, task)` (verdict.json, run.json, challenger.png, champion.png) and
+    is not made again while its inputs are the same. Raises UserError when no model of the task is measured on the
+    current data, ChampionMovedError when the champion was moved meanwhile, TrackingUnavailable when MLflow does not
+    answer: then nothing is decided.
+    """
+    model = best(workspace, params, dataset, task)
+    store = store or connect(workspace)
+    challenger = _register(workspace, params, model, store)
+    case = Case(workspace, params, dataset, challenger, registry.champion(store, challenger.name))
+    folder = workspace.verdict(dataset, task)
+    known = read(folder)
+    if known and files.read_json(folder / "run.json")["key"] == case.identity.key:
+        verdict = known
+    else:
+        verdict = _decide(case, store, folder, known)
+    if verdict.decision == "promote":
+        promote(store, challenger, case.champion.number if case.champion else None, " ".join(verdict.reasons))
+    return verdict
+
+
+def best(workspace: Workspace, params: Params, dataset: str, task: str) -> str:
+    """Name of the model of a task whose deciding figure is lowest, among those measured on the current data.
+
+    Raises UserError when there is none.
+    """
+    values = {}
+    for model in params.blocks:
+        config = params.model(model)
+        if (config.dataset, config.task) == (dataset, task) and _is_current(workspace, model):
+            value = _deciding(workspace, model)["value"]
+            values[model] = math.inf if value is None else value
+    if not values:
+        raise UserError(
+            f"No model of the task `{task}` on dataset `{dataset}` is trained and measured on the current data. "
+            "Run `genflows retrain`, or `dvc repro`, and judge again."
+        )
+    return min(values, key=lambda model: (values[model], model))
+
+
+def read(folder: Path) -> Verdict | None:
+    """The verdict that a folder holds; None where there is none, or it is not what was written."""
+    try:
+        files.verify(folder)
+    except UserError:
+        return None
+    return Verdict.from_json(files.read_json(folder / "verdict.json"))
+
+
+def _is_current(workspace: Workspace, model: str) -> bool:
+    """Whether a model's figures are those of the weights, the data and the reference that lie here now."""
+    try:
+        inputs = files.read_json(workspace.evaluate(model) / "run.json")["inputs"]
+        return all(files.manifest_digest(workspace.root / path) == digest for path, digest in inputs.items())
+    except (UserError, FileNotFoundError):
+        return False
+
+
+def _deciding(workspace: Workspace, model: str) -> dict[str, Any]:
+    """The figure that a model is ranked by."""
+    metrics = files.read_json(workspace.evaluate(model) / "metrics.json")
+    return next(figure for figure in metrics["figures"] if figure["name"] == metrics["rank_by"])
+
+
+def _register(workspace: Workspace, params: Params, model: str, store: Store) -> Version:
+    """The registered version of a model's weights; only other weights make another version."""
+    run = publish(workspace, params, model, store)
+    train, config, figure = workspace.train(model), params.model(model), _deciding(workspace, model)
+    tags = {
+        "model": model,
+        **{name: getattr(config, name) for name in ("family", "dataset", "task")},
+        "metric": figure["name"],
+        "value": "" if figure["value"] is None else repr(figure["value"]),
+        "eval_id": figure["eval_id"],
+    }
+    name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
+    return registry.register(store, name, key, run, files.manifest_digest(train), tags)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a verdict is about."""
+
+    workspace: Workspace
+    params: Params
+    dataset: str
+    challenger: Version
+    champion: Version | None
+
+    @property
+    def identity(self) -> Identity:
+        """What the verdict is a function of."""
+        reference = self.workspace.reference(self.dataset)
+        return Identity(
+            command=f"genflows judge {self.dataset}",
+            params={"judge": self.params.judge.model_dump(), "withdrawn": self.challenger.withdrawn},
+            inputs={
+                "challenger": self.challenger.digest,
+                "champion": self.champion.digest if self.champion else "",
+                reference.relative_to(self.workspace.root).as_posix(): files.manifest_digest(reference),
+            },
+            code={},
+        )
+
+
+def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Verdict:
+    """Measure and decide, and write the verdict down."""
+    device = case.params.machine.device
+    prepared = Prepared(case.workspace.prepared(case.dataset))
+    reference = Reference.load(case.workspace.reference(case.dataset), device)
+    challenger = _contender(store, case.challenger, device)
+    try:
+        champion = _contender(store, case.champion, device) if case.champion else None
+        unusable = ""
+    except TrackingUnavailable:
+        raise
+    except UserError as error:
+        champion, unusable = None, str(error)
+    verdict = court.judge(challenger, champion, prepared, reference, case.params.judge)
+    if unusable:
+        reasons = ("The champion cannot be measured, so nothing is decided; `genflows promote` is yours.", unusable)
+        verdict = replace(verdict, decision="undecided", reasons=reasons)
+    elif case.challenger.withdrawn and verdict.decision == "promote":
+        reason = f"It was taken out of use ({case.challenger.withdrawn}): only `genflows promote` brings it back."
+        verdict = replace(verdict, decision="keep", reasons=(*verdict.reasons, reason))
+    # What made a model the champion is worth more than the note that it still is.
+    if not (known and champion and known.challenger.key == challenger.key == champion.key):
+        _write(case, folder, verdict, prepared, [challenger, champion])
+        registry.record_verdict(store, case.challenger, verdict.decision)
+    return verdict
+
+
+def _contender(store: Store, version: Version, device: str) -> Contender:
+    """A registered version, loaded: what is judged is what would be promoted."""
+    return Contender(artifact.load(registry.fetch(store, version), device), version.key, version.number)
+
+
+def _write(case: Case, folder: Path, verdict: Verdict, prepared: Prepared, contenders: list[Contender | None]) -> None:
+    with files.fresh_folder(folder) as fresh:
+        files.write_json(fresh / "verdict.json", verdict.to_json())
+        case.identity.write(fresh)
+        for name, contender in zip(("challenger", "champion"), contenders, strict=True):
+            if contender and contender.published.shape == prepared.shape:
+                shown = pictures(contender.published, prepared, case.params.judge)
+                write_png(fresh / f"{name}.png", next(iter(shown.values())))

@@ -1,0 +1,108 @@
+"""publish: what the files say of one model, sent to MLflow."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gen import files
+from gen.config import Params
+from gen.tracking import runs
+from gen.tracking.runs import Point, Record, TrainedOn
+from gen.tracking.store import Store, connect
+from gen.workspace import Workspace
+
+
+def publish(workspace: Workspace, params: Params, model: str, store: Store | None = None) -> str:
+    """Make MLflow hold the run of `model`, as trained and evaluated in this workspace; returns the run's id.
+
+    Doing it twice, or into a fresh database, gives the same run. Raises UserError when the model is not evaluated yet
+    or its files were changed, TrackingUnavailable when MLflow does not answer.
+    """
+    record = describe(workspace, params, model)
+    return runs.publish(store or connect(workspace), record)
+
+
+def run_key(workspace: Workspace, model: str) -> str:
+    """The key of a model's MLflow run and registered version: that of its training and that of its evaluation.
+
+    Raises UserError when one of them is missing.
+    """
+    stages = {"train": workspace.train(model), "evaluate": workspace.evaluate(model)}
+    return files.digest({stage: files.read_json(folder / "run.json")["key"] for stage, folder in stages.items()})
+
+
+def describe(workspace: Workspace, params: Params, model: str) -> Record:
+    """All that MLflow is told of a model, read from its verified files alone."""
+    train, evaluate = workspace.train(model), workspace.evaluate(model)
+    for folder in (train, evaluate):
+        files.verify(folder)
+    identity, metrics = files.read_json(train / "run.json"), files.read_json(evaluate / "metrics.json")
+    provenance, journal = files.read_json(workspace.provenance(model)), files.Journal.read(train / "journal.jsonl")
+    start = int(datetime.fromisoformat(provenance["started"]).timestamp() * 1000)
+    end = start + int(provenance["seconds"] * 1000)
+    dataset = metrics["dataset"]
+    return Record(
+        name=model,
+        key=run_key(workspace, model),
+        params=flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
+        tags=_tags(metrics, provenance),
+        points=[*_curves(journal, start, end), *_figures(metrics, journal[-1]["images"], end)],
+        dataset=TrainedOn(
+            name=dataset,
+            digest=identity["inputs"][workspace.prepared(dataset).relative_to(workspace.root).as_posix()],
+            source=params.dataset(dataset).source,
+        ),
+        grids={int(path.stem): path for path in sorted((train / "samples").glob("*.png"))},
+        artifacts=[(train, "model"), (evaluate, "evaluate"), *_attached(workspace, model)],
+        start=start,
+        end=end,
+    )
+
+
+def flat(block: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as dotted names and text: what MLflow calls params."""
+    lines: dict[str, str] = {}
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            lines |= flat(value, f"{prefix}{key}.")
+        else:
+            lines[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return lines
+
+
+def _tags(metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, str]:
+    ranked = next(figure for figure in metrics["figures"] if figure["name"] == metrics["rank_by"])
+    facts = {
+        **{name: metrics[name] for name in ("model", "family", "task", "dataset", "rank_by")},
+        "eval_id": ranked["eval_id"],
+        **{name: provenance.get(name) for name in ("commit", "dirty", "device")},
+    }
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+
+
+def _curves(journal: Sequence[Mapping[str, Any]], start: int, end: int) -> Iterator[Point]:
+    """The losses over images seen. The journal knows no clock, so their times are spread over the training evenly."""
+    for record in journal:
+        time = start + (end - start) * record["images"] // journal[-1]["images"]
+        for name, value in record["losses"].items():
+            yield Point(f"loss/{name}", value, record["images"], time)
+
+
+def _figures(metrics: Mapping[str, Any], step: int, end: int) -> Iterator[Point]:
+    """What was measured at the end, with what it is to be held against: `final/frechet`, `floor/frechet`..."""
+    for figure in metrics["figures"]:
+        for group, field in (("final", "value"), ("floor", "floor"), ("baseline", "baseline"), ("spread", "spread")):
+            if figure.get(field) is not None:
+                yield Point(f"{group}/{figure['name']}", figure[field], step, end)
+
+
+def _attached(workspace: Workspace, model: str) -> Iterator[tuple[Path, str | None]]:
+    """What tells how the run came about: provenance, params, and the digests of stages and data."""
+    root = workspace.root
+    for path in (workspace.provenance(model), workspace.params_file, root / "dvc.lock"):
+        if path.exists():
+            yield path, None
+    for path in sorted((root / "data").rglob("*.dvc")):
+        yield path, path.parent.relative_to(root).as_posix()

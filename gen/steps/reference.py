@@ -1,0 +1,72 @@
+"""reference@DATASET: prepared images and an extractor in, the real side of every comparison out."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gen import files
+from gen.config import Params
+from gen.datasets import SPLITS, Prepared
+from gen.features import Extractor
+from gen.images import Pixels
+from gen.metrics.distribution import Features
+from gen.metrics.frechet import Gaussian, fit
+from gen.reference import REPORT, distances_to, generated_count
+from gen.workspace import Workspace
+
+
+def reference(workspace: Workspace, params: Params, name: str) -> None:
+    """Write data/reference/NAME (its layout stands in gen.reference).
+
+    Raises UserError when the extractor is missing or takes other images, TooFewImagesError when a split has no more
+    images than the extractor has features.
+    """
+    extractor_folder = workspace.extractor(params.dataset(name).extractor)
+    extractor = Extractor.load(extractor_folder, params.machine.device)
+    files.verify(workspace.prepared(name))
+    prepared = Prepared(workspace.prepared(name))
+    features = {split: extractor.features(prepared.images(split, prepared.target)) for split in SPLITS}
+    gaussians = {split: fit(features[split]) for split in SPLITS}
+    count = generated_count(prepared, params.judge.samples)
+    chosen, noise = (torch.Generator().manual_seed(2 * params.judge.seed + stream) for stream in range(2))
+
+    def values(generated: Features) -> dict[str, float]:
+        judge = params.judge
+        measured = distances_to(gaussians[REPORT], features[REPORT], generated, judge.seed, judge.resamples)
+        return {metric: distance.value for metric, distance in measured.items()}
+
+    among_train = torch.randperm(len(features["train"]), generator=chosen)[:count].numpy()
+    with files.fresh_folder(workspace.reference(name)) as folder:
+        shutil.copytree(extractor_folder, folder / "extractor")
+        for split, gaussian in gaussians.items():
+            _write_gaussian(folder / split, gaussian)
+        for split in ("select", REPORT):
+            np.save(folder / split / "features.npy", features[split], allow_pickle=False)
+        facts: dict[str, Any] = {
+            "format": 1,
+            "dataset": name,
+            "data": prepared.digest,
+            "extractor": extractor.digest,
+            "dimension": extractor.dimension,
+            "count": count,
+            "counts": {split: len(features[split]) for split in SPLITS},
+            "classes": {split: extractor.shares(features[split]) for split in SPLITS},
+            "floor": values(features["train"][among_train]),
+            "baseline": values(extractor.features(uniform_noise(count, prepared, noise))),
+        }
+        files.write_json(folder / "reference.json", facts)
+
+
+def uniform_noise(count: int, prepared: Prepared, generator: torch.Generator) -> Pixels:
+    """Images uint8 [count, H, W, C] of the dataset's shape whose every pixel is drawn alike."""
+    channels, height, width = prepared.shape
+    return torch.randint(256, (count, height, width, channels), generator=generator, dtype=torch.uint8).numpy()
+
+
+def _write_gaussian(folder: Path, gaussian: Gaussian) -> None:
+    folder.mkdir()
+    np.save(folder / "mean.npy", gaussian.mean, allow_pickle=False)
+    np.save(folder / "covariance.npy", gaussian.covariance, allow_pickle=False)

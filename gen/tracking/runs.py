@@ -1,0 +1,107 @@
+"""Publishing: one MLflow run a trained and evaluated model, found by its key or rebuilt wholly from the files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from PIL import Image
+
+from gen import files
+from gen.tracking.store import Store
+
+KEY = "genflows.key"
+COMPLETE = "genflows.complete"
+METRICS_OF_A_BATCH = 1000
+PARAMS_OF_A_BATCH = 100
+LONGEST_PARAM = 6000
+LONGEST_DIGEST = 36
+"""MLflow's limits."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one curve."""
+
+    name: str
+    value: float
+    step: int
+    """Images seen."""
+    time: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The dataset of a run."""
+
+    name: str
+    digest: str
+    source: Mapping[str, object]
+    """Where its images come from, as params.yaml says it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that MLflow is told of one model. Equal records make equal runs."""
+
+    name: str
+    key: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: Sequence[Point]
+    dataset: TrainedOn
+    grids: Mapping[int, Path]
+    """Sample grids (PNG) by images seen."""
+    artifacts: Sequence[tuple[Path, str | None]]
+    """Files or folders, and the folder of the run that they go to."""
+    start: int
+    end: int
+    """Milliseconds since 1970."""
+
+
+def publish(store: Store, record: Record) -> str:
+    """Make MLflow hold the run of `record`, and return the run's id. Done before, it changes nothing.
+
+    A run that a killed publisher left half-written is replaced. Raises TrackingUnavailable.
+    """
+    with files.lock(store.lock("publish")), store.asking(f"publishing `{record.name}`"):
+        for run in _with_key(store, record.key):
+            if COMPLETE in run.data.tags:
+                return str(run.info.run_id)
+            store.client.delete_run(run.info.run_id)
+        return _write(store, record)
+
+
+def _with_key(store: Store, key: str) -> list[Run]:
+    """Runs with a key; more than one only when machines that share a server published at once."""
+    return list(store.client.search_runs([store.experiment], f"tags.`{KEY}` = '{key}'", order_by=["attributes.run_id"]))
+
+
+def _write(store: Store, record: Record) -> str:
+    client = store.client
+    tags = {**record.tags, KEY: record.key}
+    run = client.create_run(store.experiment, start_time=record.start, tags=tags, run_name=record.name).info.run_id
+    params = [Param(name, value[:LONGEST_PARAM]) for name, value in record.params.items()]
+    for start in range(0, len(params), PARAMS_OF_A_BATCH):
+        client.log_batch(run, params=params[start : start + PARAMS_OF_A_BATCH])
+    metrics = [Metric(point.name, point.value, point.time, point.step) for point in record.points]
+    for start in range(0, len(metrics), METRICS_OF_A_BATCH):
+        client.log_batch(run, metrics=metrics[start : start + METRICS_OF_A_BATCH])
+    client.log_inputs(run, [_dataset_input(record.dataset)])
+    for path, place in record.artifacts:
+        (client.log_artifacts if path.is_dir() else client.log_artifact)(run, str(path), place)
+    for step, path in record.grids.items():
+        with Image.open(path, formats=["PNG"]) as image:
+            client.log_image(run, image, key="samples", step=step, timestamp=record.end)
+    client.set_terminated(run, end_time=record.end)
+    # Last of all: a run without it is one whose publisher died.
+    client.set_tag(run, COMPLETE, "true")
+    return str(run)
+
+
+def _dataset_input(dataset: TrainedOn) -> DatasetInput:
+    source = json.dumps(dataset.source, sort_keys=True)
+    entity = Dataset(dataset.name, dataset.digest[:LONGEST_DIGEST], source_type="genflows", source=source)
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])

@@ -1,0 +1,84 @@
+"""A small workspace with real trainings on drawn images, and evaluations whose figures a test chooses."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen import artifact, config, files, images
+from gen.config import Params
+from gen.datasets import SPLITS, write_shards
+from gen.runs import Identity
+from gen.steps.train import train
+from gen.workspace import Workspace
+
+SIZE = 16
+PARAMS = """\
+machine: {device: cpu, threads: 1}
+datasets:
+  digits: {source: {kind: mnist-5k}, size: 16, channels: 1, extractor: digits}
+  edges2digits: {source: {kind: derived, of: digits, drawing: edges}, size: 16, channels: 1, extractor: digits}
+models:
+  dcgan: {family: gan, dataset: digits, network: dcgan, latent_dim: 8, width: 4, images: 64, batch: 16,
+          learning_rate: 0.0002, log_every: 16, sample_every: 32}
+  vae: {family: vae, dataset: digits, network: convolutional, latent_dim: 4, width: 4, images: 64, batch: 16,
+        learning_rate: 0.001, log_every: 16, sample_every: 32}
+  edges2digits: {family: cyclegan, dataset: edges2digits, network: translator, width: 4, blocks: 1, halvings: 1,
+                 images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, sample_every: 8}
+judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
+"""
+
+
+def drawn(count: int, seed: int) -> NDArray[np.uint8]:
+    """Bright boxes on black: uint8 [count, SIZE, SIZE, 1]."""
+    random = np.random.default_rng(seed)
+    pixels = np.zeros((count, SIZE, SIZE, 1), np.uint8)
+    for image in pixels:
+        top, left, height, width = random.integers(1, SIZE // 2, size=4)
+        image[top : top + height, left : left + width] = random.integers(120, 256)
+    return pixels
+
+
+def workspace(root: Path) -> tuple[Workspace, Params]:
+    """Two prepared datasets, and params for three models; nothing is trained."""
+    files.write(root / "params.yaml", PARAMS)
+    files.write(root / "dvc.yaml", "stages: {}\n")
+    files.write(root / "dvc.lock", "schema: '2.0'\n")
+    files.write(root / "data" / "raw" / "digits.dvc", "outs:\n- md5: 0123.dir\n  path: digits\n")
+    made = Workspace(root)
+    for dataset, domains in (("digits", ["images"]), ("edges2digits", ["a", "b"])):
+        with files.fresh_folder(made.prepared(dataset)) as folder:
+            for number, split in enumerate(SPLITS):
+                for domain in domains:
+                    write_shards(folder / split / domain, drawn(64, number), np.arange(64) % 10)
+            files.write_json(folder / "profile.json", {"domains": domains, "size": SIZE, "channels": 1})
+    return made, config.load(made.params_file)
+
+
+def trained(made: Workspace, params: Params, model: str) -> None:
+    """Train for real."""
+    train(made, params, model, code={"gen/steps/train.py": "0" * 64}, say=lambda _: None)
+
+
+def evaluated(made: Workspace, model: str, value: float, *, spread: float = 0.5, eval_id: str = "e" * 64) -> None:
+    """Write an evaluation with a chosen figure. The grid is real."""
+    published = artifact.load(made.train(model))
+    rank_by = "frechet" if published.task == "sample" else "pair_error"
+    card = {"metric": rank_by, "split": "report", "counts": [64, 64], "extractor": "1" * 64, "seed": 0}
+    ranked = {"name": rank_by, "value": value, "unit": "", "lower_is_better": True, "floor": 0.25, "baseline": 400.0}
+    other = {"name": "kernel", "value": value / 100, "unit": "", "lower_is_better": True, "floor": None}
+    figures = [
+        {**ranked, "spread": spread, "card": card, "eval_id": eval_id},
+        {**other, "baseline": None, "spread": None, "card": {**card, "metric": "kernel"}, "eval_id": "f" * 64},
+    ]
+    facts = {"model": model, "family": published.family, "task": published.task, "dataset": published.dataset}
+    with files.fresh_folder(made.evaluate(model)) as folder:
+        files.write_json(folder / "metrics.json", {**facts, "rank_by": rank_by, "figures": figures, "classes": None})
+        if published.task == "sample":
+            images.write_png(folder / "samples.png", images.grid(published.generate(16, seed=0)))
+        else:
+            inputs = drawn(8, 5)
+            sheet = images.side_by_side(inputs, published.translate(inputs), inputs)
+            images.write_png(folder / "translations.png", sheet)
+        inputs_of = {f"runs/train/{model}": files.manifest_digest(made.train(model))}
+        Identity(f"python -m gen evaluate {model}", {"value": value}, inputs_of, {}).write(folder)

@@ -1,0 +1,178 @@
+"""The one contract of all families: shapes, range, same seed same bytes, learning, configuration."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gen import families
+from gen.config import Dataset
+from gen.datasets import batches
+from gen.errors import UserError
+from gen.families.base import ModelConfig, Reconstructor, Sampler, Translator, noise
+from gen.families.cyclegan import ImagePool
+from gen.networks import pyramid
+from gen.training import Average, fit
+
+BLOCKS: dict[str, dict[str, Any]] = {
+    "gan": {"network": "dcgan", "latent_dim": 8, "width": 4},
+    "penalised": {
+        "family": "gan", "network": "dcgan", "width": 4, "norm": "none",
+        "loss": "relativistic", "r1": 1.0, "r2": 1.0,
+    },
+    "vae": {"network": "convolutional", "latent_dim": 4, "width": 4},
+    "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
+    "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
+}  # fmt: skip
+COMMON = {"dataset": "d", "images": 64, "batch": 8, "learning_rate": 0.001, "ema_half_life": 16, "log_every": 16}
+
+
+def config(name: str, **changes: Any) -> ModelConfig:
+    return families.parse_block({"family": name, **COMMON, **BLOCKS[name], **changes}, f"models.{name}")
+
+
+def train(settings: ModelConfig, shape: tuple[int, int, int], seed: int = 0) -> tuple[nn.Module, list[Any]]:
+    rng = np.random.default_rng(0)
+    domains = 2 if settings.task == "translate" else 1
+    ramp = np.linspace(0, 1, shape[2])[None, None, :, None] * np.ones((1, shape[1], 1, shape[0]))
+    pixels = [(rng.integers(64, 256, (16, 1, 1, 1)) * ramp).astype(np.uint8) for _ in range(domains)]
+    streams = [torch.Generator().manual_seed(seed + stream) for stream in range(3)]
+    network = settings.build(shape, streams[0])
+    trainer = settings.trainer(network, shape, streams[2])
+    average = Average(network, settings.ema_half_life)
+    data = batches(pixels, settings.batch, streams[1], torch.device("cpu"))
+    return average.network, list(fit(trainer, average, data, settings))
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
+def test_images_have_the_shape_and_range_of_the_data(name: str, shape: tuple[int, int, int]) -> None:
+    network = config(name).build(shape, torch.Generator().manual_seed(0)).eval()
+    pictures = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    made: list[Tensor] = []
+    if isinstance(network, Sampler):
+        made.append(network.sample(noise(3, network.latent_dim, seed=0)))
+    if isinstance(network, Reconstructor):
+        made.append(network.reconstruct(pictures))
+        nll, kl = network.evidence(pictures, torch.Generator().manual_seed(0))
+        assert nll.shape == kl.shape == (3,)
+        assert (kl >= 0).all()
+    if isinstance(network, Translator):
+        made += [network.translate(pictures), network.translate_back(pictures)]
+    assert made
+    for images in made:
+        assert images.shape == (3, *shape)
+        assert images.abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_same_seed_same_bytes_whatever_else_draws(name: str) -> None:
+    first, records = train(config(name), (1, 28, 28))
+    torch.rand(7)  # the global generator is no one's
+    second, again = train(config(name), (1, 28, 28))
+    other, _ = train(config(name), (1, 28, 28), seed=50)
+    assert records == again
+    state, repeated, different = (network.state_dict() for network in (first, second, other))
+    assert all(torch.equal(state[key], repeated[key]) for key in state)
+    assert not all(torch.equal(state[key], different[key]) for key in state)
+
+
+@pytest.mark.parametrize("name", ["vae", "gaussian"])
+def test_a_vae_learns_one_batch(name: str) -> None:
+    _, records = train(config(name, images=16 * 200, batch=16, learning_rate=0.003, log_every=16), (1, 28, 28))
+    assert records[-1].losses["nll"] < 0.95 * records[0].losses["nll"]
+
+
+def test_a_discriminator_learns_to_tell_noise_from_a_generator() -> None:
+    _, records = train(config("gan", images=16 * 60, batch=16), (1, 28, 28))
+    assert records[-1].losses["real_logit"] > records[-1].losses["fake_logit"] + 1
+
+
+def test_a_translator_learns_to_come_back() -> None:
+    _, records = train(config("cyclegan", images=8 * 150, batch=8, learning_rate=0.003), (1, 28, 28))
+    assert records[-1].losses["cycle"] < 0.8 * records[0].losses["cycle"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "named"),
+    [
+        ("gan", {"latent": 3}, r"models\.gan\.latent` is not a known key. Did you mean `latent_dim`"),
+        ("gan", {"latent_dim": "64"}, r"models\.gan\.latent_dim` is '64', but .*integer"),
+        ("gan", {"loss": "non-saturatin"}, "Did you mean `non-saturating`"),
+        ("gan", {"r1": 1.0}, "batch norm does not go with r1"),
+        ("gan", {"loss": "relativistic"}, "batch norm does not go with"),
+        ("gan", {"batch": 0}, r"models\.gan\.batch` is 0"),
+        ("vae", {"learning_rate": -1.0}, r"models\.vae\.learning_rate` is -1"),
+        ("vae", {"family": "vea"}, "Did you mean `vae`"),
+        ("cyclegan", {"network": "dcgan"}, r"models\.cyclegan\.network` is 'dcgan'"),
+    ],
+)
+def test_an_impossible_config_names_the_key_and_the_way_out(name: str, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        config(name, **changes)
+
+
+def test_a_dataset_that_does_not_fit_is_refused_before_training() -> None:
+    digits = Dataset(source={"kind": "mnist-5k"}, size=28, channels=1, extractor="d")
+    drawings = Dataset(source={"kind": "derived"}, size=28, channels=1, extractor="d")
+    odd = Dataset(source={"kind": "folder"}, size=50, channels=3, extractor="d")
+    with pytest.raises(UserError, match="1 domain, but family `cyclegan` needs 2"):
+        config("cyclegan").check_dataset(digits, "models.c")
+    with pytest.raises(UserError, match="2 domains, but family `vae` needs 1"):
+        config("vae").check_dataset(drawings, "models.v")
+    with pytest.raises(UserError, match="50 px cannot be halved"):
+        config("gan").check_dataset(odd, "models.g")
+
+
+def test_noise_of_an_image_depends_on_seed_and_place_alone() -> None:
+    every = noise(10, 4, seed=3)
+    assert torch.equal(every[6:], noise(4, 4, seed=3, start=6))
+    assert not torch.equal(every, noise(10, 4, seed=4))
+    assert abs(float(noise(2000, 4, seed=0).std()) - 1) < 0.03
+
+
+def test_an_average_halves_a_weight_in_its_half_life() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 0.0)
+    average = Average(layer, half_life=100)
+    nn.init.constant_(layer.weight, 1.0)
+    for _ in range(10):
+        average.update(10)
+    torch.testing.assert_close(average.network.weight.item(), 0.5)
+
+
+def test_training_that_diverges_says_so() -> None:
+    with pytest.raises(UserError, match="not a finite number. Lower `learning_rate`"):
+        train(config("gaussian", learning_rate=1e30), (1, 28, 28))
+
+
+def test_the_learning_rate_falls_to_zero_at_the_end_of_the_budget() -> None:
+    settings = config("vae", decay_from=0.5)
+    assert [settings.learning_rate_at(progress) for progress in (0, 0.5, 0.75)] == [0.001, 0.001, 0.0005]
+    assert config("vae").learning_rate_at(0.99) == 0.001
+
+
+def test_the_pool_gives_back_older_images_about_half_of_the_time() -> None:
+    pool = ImagePool(10, torch.Generator().manual_seed(0))
+    older = 0
+    for number in range(1, 501):
+        given = float(pool.exchange(torch.full((1, 1), float(number))))
+        older += given < number
+    assert 200 < older < 290
+    assert len(pool.images) == 10
+
+
+def test_every_image_is_seen_once_before_any_is_seen_again() -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1)
+    data = batches([pixels], 4, torch.Generator().manual_seed(0), torch.device("cpu"))
+    rounds = [torch.cat([next(data)[0].flatten() for _ in range(3)]) for _ in range(2)]
+    for seen in rounds:
+        assert len(set(seen.tolist())) == 12
+    assert not torch.equal(*rounds)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(28, (7, 2)), (32, (4, 3)), (64, (4, 4)), (128, (4, 5)), (48, (6, 3))])
+def test_pyramids(size: int, expected: tuple[int, int]) -> None:
+    assert pyramid(size) == expected

@@ -1,0 +1,79 @@
+"""Losses and penalties have closed forms, and gradients that go the right way."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from gen import losses
+from gen.penalties import gradient_norm_squared
+
+LOGITS = torch.linspace(-4, 4, 9, dtype=torch.float64)
+
+
+def test_non_saturating_is_the_log_likelihood_of_the_classes() -> None:
+    game = losses.adversarial("non-saturating")
+    expected = -torch.sigmoid(LOGITS).log().mean() - (1 - torch.sigmoid(-LOGITS)).log().mean()
+    torch.testing.assert_close(game.discriminator(LOGITS, -LOGITS), expected)
+    torch.testing.assert_close(game.generator(LOGITS, LOGITS), -torch.sigmoid(LOGITS).log().mean())
+
+
+def test_no_logit_is_too_large() -> None:
+    game = losses.adversarial("non-saturating")
+    far = torch.tensor([1e4, -1e4])
+    assert math.isfinite(game.discriminator(-far, far))
+    assert math.isfinite(game.generator(far, far))
+
+
+def test_hinge_is_flat_beyond_its_margin() -> None:
+    game = losses.adversarial("hinge")
+    assert game.discriminator(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -3.0])) == 0
+    assert game.discriminator(torch.tensor([0.0]), torch.tensor([0.5])) == 2.5
+
+
+def test_relativistic_sees_differences_alone() -> None:
+    game = losses.adversarial("relativistic")
+    a, b = LOGITS, LOGITS.flip(0) / 2
+    torch.testing.assert_close(game.discriminator(a, b), game.discriminator(a + 7, b + 7))
+    torch.testing.assert_close(game.generator(a, b), game.discriminator(b, a))
+
+
+@pytest.mark.parametrize("name", ["non-saturating", "hinge", "relativistic"])
+def test_both_players_pull_the_generated_logit_apart(name: losses.AdversarialName) -> None:
+    game = losses.adversarial(name)
+    fake = torch.zeros(1, requires_grad=True)
+    (down,) = torch.autograd.grad(game.discriminator(torch.zeros(1), fake), fake)
+    (up,) = torch.autograd.grad(game.generator(torch.zeros(1), fake), fake)
+    assert down > 0 > up
+
+
+def test_kl_equals_the_library_s() -> None:
+    mean, log_variance = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(torch.zeros(3), torch.ones(3))).sum(1)
+    torch.testing.assert_close(losses.kl_to_standard_normal(mean, log_variance), expected)
+
+
+def test_likelihoods_equal_the_library_s_summed_over_pixels() -> None:
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 1, 3, 3, generator=random)
+    binary = torch.randint(0, 2, (4, 1, 3, 3), generator=random).float()
+    expected = -Bernoulli(logits=logits).log_prob(binary).sum((1, 2, 3))
+    torch.testing.assert_close(losses.bernoulli_nll(logits, binary * 2 - 1), expected)
+    sigma = torch.tensor(0.3)
+    expected = -Normal(logits, sigma).log_prob(binary).sum((1, 2, 3))
+    torch.testing.assert_close(losses.gaussian_nll(logits, binary, sigma.log()), expected)
+
+
+def test_least_squares() -> None:
+    assert losses.least_squares(torch.tensor([0.0, 3.0]), 1) == 2.5
+
+
+def test_the_penalty_is_the_squared_slope_and_can_be_descended() -> None:
+    slope = torch.tensor([3.0, 4.0], requires_grad=True)
+    points = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    penalty: Tensor = gradient_norm_squared(points @ slope, points)
+    torch.testing.assert_close(penalty, torch.tensor(25.0))
+    (gradient,) = torch.autograd.grad(penalty, slope)
+    torch.testing.assert_close(gradient, 2 * slope)

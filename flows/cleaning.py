@@ -70,7 +70,7 @@ def _size(path: Path) -> int:
 def _leftovers(workspace: Workspace) -> Iterator[Path]:
     """Half-written files and folders whose process is no more."""
     root = workspace.root
-    for folder in (root, *root.glob("data/*"), root / "runs", *root.glob("runs/*")):
+    for folder in (root, *root.glob("data/*"), root / "runs", *root.glob("runs/*"), workspace.private):
         for path in folder.glob(".*"):
             match = PARTIAL.fullmatch(path.name)
             if match and not _is_alive(int(match["process"])):
@@ -89,7 +89,9 @@ def _is_alive(process: int) -> bool:
 
 def _old(workspace: Workspace, params: Params) -> Iterator[Path]:
     """What stages made for names that are no longer there. DVC's cache and MLflow still hold it."""
-    kept = {workspace.compare.name, *params.blocks}
-    yield from (path for path in workspace.compare.parent.glob("[!.]*") if path.is_dir() and path.name not in kept)
-    for kind in (workspace.prepared("_").parent, workspace.reference("_").parent):
-        yield from (path for path in kind.glob("[!.]*") if path.is_dir() and path.name not in params.datasets)
+    made = ((workspace.train, workspace.evaluate, workspace.provenance), params.blocks)
+    prepared = ((workspace.prepared, workspace.reference), params.datasets)
+    for places, names in (made, prepared):
+        for place in places:
+            kept = {place(name) for name in names}
+            yield from (path for path in place("_").parent.glob("[!.]*") if path not in kept)

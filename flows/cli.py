@@ -38,7 +38,7 @@ COMMANDS = {
 class Guarded(TyperGroup):
     """The group of all commands: what goes wrong in any of them is told in one paragraph."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         with guarded():
             return super().invoke(ctx)

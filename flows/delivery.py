@@ -25,7 +25,6 @@ def publish(workspace: Workspace, params: Params, model: str, say: Say = print) 
 def judge(workspace: Workspace, params: Params, dataset: str, task: str, say: Say = print) -> Judged | None:
     """Hold the best new model of a task against the champion; None where MLflow cannot be reached."""
     from gen.steps.judge import judge
-
     from gen.tracking.store import TrackingUnavailable
 
     try:
@@ -57,7 +56,7 @@ def grids(workspace: Workspace, verdicts: Iterable[Judged]) -> dict[str, bytes]:
     found = {}
     for verdict in verdicts:
         name = f"{verdict.dataset}-{verdict.task}"
-        path = workspace.private / "verdicts" / name / "challenger.png"
+        path = workspace.verdict(verdict.dataset, verdict.task) / "challenger.png"
         if path.exists():
             found[f"challenger-{name.replace('_', '-')}"] = path.read_bytes()
     return found

@@ -1,7 +1,6 @@
 """The flow on a schedule, in a long-lived process. Import it after flows.environment.prefect_environment."""
 
 import asyncio
-import contextlib
 import os
 import signal
 from typing import Any
@@ -60,11 +59,12 @@ def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, sa
                 parameters={"workspace": str(workspace.root)},
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
-            with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(runner.start())
+            signal.signal(signal.SIGINT, runner.handle_sigterm)
+            asyncio.run(runner.start())
 
 
 class _Runner(Runner):
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
-        """End as on Ctrl-C. Prefect's own handler leaves its loop in the middle of whatever it does."""
-        signal.raise_signal(signal.SIGINT)
+        """End the retrain that runs, then this process. Prefect's own handler forgets to wait for its loop to do so."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(lambda: loop.create_task(self.astop()))

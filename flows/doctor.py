@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from gen.errors import UserError, describe
 from gen.workspace import Workspace
@@ -203,7 +204,7 @@ def prefect(workspace: Workspace) -> Check:
     return Check("prefect", address)
 
 
-def _project(workspace: Workspace) -> dict[str, object]:
+def _project(workspace: Workspace) -> dict[str, Any]:
     """The table [project] of the workspace's pyproject.toml."""
     path: Path = workspace.root / "pyproject.toml"
     return dict(tomllib.loads(path.read_text(encoding="utf-8"))["project"])

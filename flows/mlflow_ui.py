@@ -1,6 +1,8 @@
 """MLflow's own pages, served to this machine alone."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +31,8 @@ def serve(workspace: Workspace, port: int) -> None:
     command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts]
     # Pages of other origins must not reach it through the browser (DNS rebinding).
     command += ["--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"]
+    # Asked to end by whatever means, it ends its server too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with subprocess.Popen(command, env=os.environ, process_group=0) as server:  # noqa: S603
         try:
             code = server.wait()
@@ -42,9 +46,6 @@ def serve(workspace: Workspace, port: int) -> None:
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
     """End the server with its workers: they are one process group."""
-    import contextlib
-    import signal
-
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(server.pid, number)

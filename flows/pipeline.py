@@ -20,12 +20,13 @@ from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, wait
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
 from flows import delivery, notices, outcome, plan, stages, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
+from flows.server import Server
 from flows.stages import Orchestration, Say, Stage
 from gen import config, files, orphan
 from gen.errors import describe
@@ -37,8 +38,8 @@ ONCE = Orchestration()
 """No retries, no timeout: what a task has that dvc.yaml says nothing of."""
 
 
-def drive(workspace: Workspace, server: str, *, ingest: bool, notify: str | None, say: Say) -> Outcome:
-    """Run the flow here and now against the Prefect server at `server`; flows.retraining holds the lock.
+def drive(workspace: Workspace, server: Server, *, ingest: bool, notify: str | None, say: Say) -> Outcome:
+    """Run the flow here and now, recorded by `server`; flows.retraining holds the lock.
 
     Raises what goes wrong before there are tasks: UserError for a bad params.yaml or a graph that DVC cannot read.
     """
@@ -49,7 +50,11 @@ def drive(workspace: Workspace, server: str, *, ingest: bool, notify: str | None
         outcomes.append(_Retrain(Workspace(Path(workspace)), say).run(ingest=ingest, notify=notify))
         return _state(outcomes[0])
 
-    with temporary_settings({PREFECT_API_URL: server}):
+    settings: dict[Any, Any] = {PREFECT_API_URL: server.url}
+    if server.process:
+        # It dies with this process, so nobody is there to miss a heartbeat; the thread that beats costs a second.
+        settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
+    with temporary_settings(settings):
         state = here(str(workspace.root), return_state=True)
         _flush()
     if not outcomes:
@@ -229,7 +234,8 @@ def _notify(address: str | None, message: str | None, say: Say) -> None:
         if address.startswith(("http://", "https://")):
             notices.post(address, message)
         else:
-            Block.load(address).notify(message)
+            block: Any = Block.load(address)
+            block.notify(message)
     except Exception as error:
         say(f"The notice could not be sent ({type(error).__name__}). Check the webhook or block that is to be told.")
 

@@ -24,4 +24,4 @@ def retrain(
         from flows.pipeline import drive
 
         server.wait()
-        return drive(workspace, server.url, ingest=ingest, notify=notify or notices.address(), say=say)
+        return drive(workspace, server, ingest=ingest, notify=notify or notices.address(), say=say)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from gen import config, files, sources
 from gen.errors import BadParamsError
@@ -21,8 +22,8 @@ def edit(path: Path, assignments: Sequence[str]) -> None:
     Raises BadParamsError, and leaves the file as it is, for an unknown key, a value that does not parse, and a
     result that no family, source or dataset accepts.
     """
-    before = path.read_text(encoding="utf-8")
-    text = before
+    config.read_yaml(path)  # a file that is no YAML is told of in its own words
+    before = text = path.read_text(encoding="utf-8")
     for assignment in assignments:
         text = assign(text, assignment)
     check(YAML(typ="safe").load(text))
@@ -40,7 +41,11 @@ def assign(text: str, assignment: str) -> str:
     block = _block(YAML().compose(text), key)
     changed = _splice(text, block, key, written)
     # A value may hold what only makes sense elsewhere (`32 # half`, `a: b`): what counts is what is read back.
-    if _loaded(changed) != wanted:
+    try:
+        fits = YAML(typ="safe").load(changed) == wanted
+    except YAMLError:
+        fits = False
+    if not fits:
         raise BadParamsError(f"--set {assignment}: the value cannot stand there as it is written. Put it in quotes.")
     return changed
 
@@ -56,17 +61,13 @@ def check(values: Mapping[str, Any]) -> None:
 
 def _value(assignment: str, written: str) -> Any:
     """What the text of a value means in YAML."""
-    value = _loaded(written)
+    try:
+        value = YAML(typ="safe").load(written)
+    except YAMLError as error:
+        raise BadParamsError(f"--set {assignment}: this is no value in YAML ({str(error).splitlines()[0]}).") from None
     if isinstance(value, Mapping) or "\n" in written:
         raise BadParamsError(f"--set {assignment}: it sets one value. Name the keys of a block one by one.")
     return value
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise BadParamsError(f"`{text[:200]}` is not a value in YAML ({str(error).splitlines()[0]}).") from None
 
 
 def _with(values: Any, keys: Sequence[str], value: Any) -> Any:
@@ -77,19 +78,21 @@ def _with(values: Any, keys: Sequence[str], value: Any) -> Any:
     return {**(values if isinstance(values, Mapping) else {}), keys[0]: _with(inner, keys[1:], value)}
 
 
-def _block(node: Node, key: str) -> MappingNode:
+def _block(root: Node, key: str) -> MappingNode:
     """The block that holds the last part of a dotted key."""
     *path, last = key.split(".")
+    if not path:
+        raise BadParamsError(f"`{key}` names no value: give the block too, such as models.vae.{key}.")
+    node = root
     for depth, part in enumerate(path):
         choices = {name.value: value for name, value in node.value}
+        where = ".".join(path[: depth + 1])
         if part not in choices:
-            where = ".".join(path[: depth + 1])
             raise BadParamsError(f"params.yaml has no `{where}`. {nearest(part, list(choices))}")
         node = choices[part]
         if not isinstance(node, MappingNode):
-            raise BadParamsError(f"params.yaml: `{'.'.join(path[: depth + 1])}` is a value, it has no key `{last}`.")
-    if not path:
-        raise BadParamsError(f"`{key}` names no value: give the block too, such as models.vae.{key}.")
+            raise BadParamsError(f"params.yaml: `{where}` is a value, it has no key `{last}`.")
+    assert isinstance(node, MappingNode)
     return node
 
 
@@ -116,4 +119,6 @@ def _splice(text: str, block: MappingNode, key: str, written: str) -> str:
 
 def _is_inline(value: Node) -> bool:
     """Whether a value ends where its text ends: a scalar, or a list in brackets."""
-    return bool(value.flow_style) if not isinstance(value, ScalarNode) else value.style not in ("|", ">")
+    if isinstance(value, CollectionNode):
+        return bool(value.flow_style) and not isinstance(value, MappingNode)
+    return isinstance(value, ScalarNode) and value.style not in ("|", ">")

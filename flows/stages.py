@@ -98,7 +98,7 @@ def reproduce(workspace: Workspace, stage: Stage, stop: children.Stop, say: Say 
         # DVC announces the command, then lets it print, then tells what it does with the outputs.
         if line.startswith("> "):
             ran = own = True
-        elif line.startswith(("Generating lock file", "Updating lock file", "ERROR: ")):
+        elif line.startswith(("Generating lock file", "Updating lock file", "Use `dvc push`", "ERROR: ")):
             own = False
         elif own:
             say(line)
@@ -143,55 +143,57 @@ def restore(workspace: Workspace, path: Path, digest: str) -> None:
     Raises UserError when DVC's cache does not hold that version; nothing is changed then.
     """
     from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.meta import Meta
 
-    before = pointer(path).read_text(encoding="utf-8")
-    try:
-        with _repository(workspace) as repository:
-            stage = repository.stage.load_one(str(pointer(path)))
-            stage.outs[0].hash_info, stage.outs[0].meta = HashInfo("md5", digest), Meta()
-            stage.dump()
-        checkout(workspace, path)
-    except UserError:
-        files.write(pointer(path), before)
-        raise
-    add(workspace, path)  # the pointer's sizes, so that it reads as it did when the version was new
+    with _repository(workspace) as repository:
+        # First of all: DVC's checkout removes what is there before it finds out that the cache holds nothing else.
+        for name in _tree(repository, digest).values():
+            if not repository.cache.local.exists(name):
+                raise _lost(digest)
+        stage = repository.stage.load_one(str(pointer(path)))
+        stage.outs[0].hash_info = HashInfo("md5", digest)
+        stage.dump()
+    checkout(workspace, path)
+    add(workspace, path)  # for the sizes that stand in the pointer
 
 
 def cached(workspace: Workspace, digest: str, name: str) -> Path:
     """Where DVC's cache holds one file of a versioned folder. To be read only. Raises UserError when it does not."""
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.tree import Tree
-
     with _repository(workspace) as repository:
-        cache = repository.cache.local
-        try:
-            _, found = Tree.load(cache, HashInfo("md5", digest)).get((name,))
-            path = Path(cache.oid_to_path(found.value))
-            path.stat()
-        except FileNotFoundError:
-            raise UserError(
-                f"DVC's cache does not hold {name} of the version {digest}. Bring it back with `dvc fetch` from the "
-                "remote that has it; without one the version is gone."
-            ) from None
-        return path
+        path = Path(repository.cache.local.oid_to_path(_tree(repository, digest)[name]))
+    if not path.exists():
+        raise _lost(digest)
+    return path
 
 
 def unused(workspace: Workspace, keep: Collection[str]) -> list[Path]:
     """Files of DVC's cache that nothing here and no commit names, nor any of the versioned folders in `keep`."""
+    with _repository(workspace) as repository:
+        infos = set().union(*repository.used_objs(all_commits=True).values())
+        used = {str(info.value) for info in infos} | set(keep)
+        for folder in [name for name in used if name.endswith(".dir")]:
+            with contextlib.suppress(UserError):
+                used |= set(_tree(repository, folder).values())
+        cache = repository.cache.local
+        return [Path(cache.oid_to_path(name)) for name in sorted(cache.all()) if name not in used]
+
+
+def _tree(repository: "Repo", digest: str) -> dict[str, str]:
+    """The digests of the files of a versioned folder, by their relative path."""
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree
 
-    with _repository(workspace) as repository:
-        cache = repository.cache.local
-        used = {info.value for infos in repository.used_objs(all_commits=True).values() for info in infos}
-        for digest in keep:
-            with contextlib.suppress(FileNotFoundError):
-                used |= {
-                    digest,
-                    *(info.value for _, (_, info) in Tree.load(cache, HashInfo("md5", digest)).iteritems()),
-                }
-        return [Path(cache.oid_to_path(name)) for name in sorted(cache.all()) if name not in used]
+    try:
+        tree = Tree.load(repository.cache.local, HashInfo("md5", digest))
+    except FileNotFoundError:
+        raise _lost(digest) from None
+    return {"/".join(key): str(info.value) for key, _, info in tree}
+
+
+def _lost(digest: str) -> UserError:
+    return UserError(
+        f"DVC's cache does not hold all of the version {digest}. Bring it back with `dvc fetch` from the remote that "
+        "has it; without one the version is gone. Nothing was changed."
+    )
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def ingest(workspace: Workspace, dataset: str, stop: Stop | None = None, say: Sa
     """Take a snapshot of a dataset's source, version it with DVC, and remember it when it is new. Idempotent."""
     stages.run_step(workspace, "ingest", dataset, stop or Stop(), say)
     folder = workspace.raw(dataset)
-    images = sum(files.read_json(folder / "summary.json")["images"].values())
+    images = sum(files.read_json(folder / "summary.json")["kept"].values())
     clock = datetime.now(UTC).isoformat(timespec="seconds")
     version = Version(dataset, stages.add(workspace, folder), images, clock, current=True)
     known = {record["digest"] for record in files.Journal.read(_book(workspace)) if record["dataset"] == dataset}

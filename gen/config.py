@@ -40,6 +40,8 @@ class Dataset(Strict):
     """Name of the feature extractor that judges on this dataset (data/extractors/NAME)."""
     feature_dim: int = Field(default=64, ge=8, le=1024)
     """Features of the extractor that is trained on this dataset; a Frechet distance needs more images than that."""
+    extractor_images: int = Field(default=60_000, ge=64)
+    """Images seen in training the extractor of this name: 17 rounds of the default digits."""
     select: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of images set aside to choose the best step on."""
     report: float = Field(default=0.2, gt=0, lt=0.5)

@@ -46,9 +46,10 @@ def _describe_system(error: OSError) -> str | None:
     where = f" while writing {error.filename}" if error.filename else ""
     what = str(error.filename or "a file")
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            limit = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
             return (
-                f"The disk is full{where}. What was finished is kept, nothing is half-written. "
+                f"{limit.get(error.errno, 'A file would grow past the limit (`ulimit -f`)')}{where}. What was finished is kept, nothing is half-written. "
                 "Make room (`genflows clean` says what can go) and run the same command again."
             )
         case errno.EACCES | errno.EPERM:

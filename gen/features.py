@@ -20,15 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen import files
-from gen.errors import UserError
+from gen.errors import TooFewImagesError, UserError
 from gen.images import Pixels, to_float
 from gen.strict import Strict, parse
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 ROTATIONS = ["0", "90", "180", "270"]
-BUDGET = 60_000
-"""Images seen in training, whatever the dataset: 17 rounds of the default digits."""
 BATCH = 64
 LEARNING_RATE = 5e-3
 Features = NDArray[np.float32]
@@ -188,15 +186,22 @@ def train(
     dataset: str,
     data: str,
     seed: int = 0,
-    budget: int = BUDGET,
+    budget: int,
     device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> Extractor:
     """Train an extractor on `lesson` for a `budget` of images, and measure its accuracy on `test`.
 
-    `names` are those of the labels; where there are no labels it learns to tell rotations. The same arguments give
-    the same bytes on one machine.
+    `names` are those of the labels; without labels, or with one only, it learns to tell rotations. The same arguments
+    give the same bytes on one machine. Raises TooFewImagesError when either side is empty.
     """
+    if not (len(lesson.pixels) and len(test.pixels)):
+        raise TooFewImagesError(
+            f"An extractor for `{dataset}` needs images to learn from and to test on, but has {len(lesson.pixels)} "
+            f"and {len(test.pixels)}. Bring more images, or raise the dataset's share `select`."
+        )
+    if len(names) < 2:
+        lesson, test = Lesson(lesson.pixels, None), Lesson(test.pixels, None)
     where = torch.device(device)
     weights, order = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
     meaning: Literal["labels", "rotations"] = "rotations" if lesson.labels is None else "labels"

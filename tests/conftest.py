@@ -27,6 +27,7 @@ datasets:
     size: 28
     channels: 1
     extractor: digits
+    extractor_images: 6400
   edges:
     source:
       kind: derived

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.completion import names
 from gen.errors import BadParamsError, UserError
 from gen.workspace import Workspace
 
@@ -17,7 +18,11 @@ CHUNK = 64
 """Images made at once, always: the arithmetic of a smaller batch may differ in the last bit."""
 Model = Annotated[
     str | None,
-    typer.Option(metavar="MODEL|NAME@champion|NAME/VERSION", help="Whose images; the champion's by default."),
+    typer.Option(
+        metavar="MODEL|NAME@ALIAS|NAME/N",
+        help="Whose images: a model of params.yaml or a registered version; the champion by default.",
+        autocompletion=names("models"),
+    ),
 ]
 
 
@@ -112,11 +117,14 @@ def _inputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 def _read(path: Path, translator: "Published") -> "Pixels | str":
     """An image as the translator takes it, uint8 [1, H, W, C], or why it is none."""
+    import numpy as np
+
     from gen.sources.decoding import Unusable, decode
     from gen.steps.prepare import square
 
     channels, size, _ = translator.shape
     try:
-        return square(decode(path), size, channels)[None]
+        # A copy: Pillow's memory is read only, and torch wants none of that.
+        return np.array(square(decode(path), size, channels))[None]
     except Unusable as fault:
         return fault.reason

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.completion import names
 from flows.terminal import duration, figure, narration, table
 from gen import files
+from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,11 +39,13 @@ def retrain(
 ) -> None:
     """Ingest, train, measure, register and judge: whatever has changed, and nothing else."""
     workspace = Workspace.find()
-    if settings:
-        apply(settings, wait=wait)
     if dry_run:
+        if settings:
+            raise BadParamsError("--dry-run changes nothing. Edit first (`genflows --set ...`), then ask for the plan.")
         _show_plan(workspace)
         return
+    if settings:
+        apply(settings, wait=wait)
     _mlflow()
     from flows.retraining import retrain as run
 
@@ -67,7 +71,9 @@ def schedule(
 
 
 def ingest(
-    name: Annotated[str | None, typer.Argument(help="A dataset; all of them by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A dataset; all of them by default.", autocompletion=names("datasets"))
+    ] = None,
     wait: Wait = False,
 ) -> None:
     """Take a snapshot of the images as they are now, and version it."""
@@ -89,7 +95,6 @@ def extractor(
     """Train the network in whose features images are compared, where there is none yet."""
     workspace, params = _workspace()
     from flows import stages, versions
-    from gen.errors import BadParamsError
     from gen.strict import nearest
 
     known = sorted({dataset.extractor for dataset in params.datasets.values()})
@@ -105,7 +110,7 @@ def extractor(
 
 
 def publish(
-    name: Annotated[str | None, typer.Argument(help="A model; all by default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A model; all by default.", autocompletion=names("models"))] = None,
 ) -> None:
     """Send what the files say of a model to MLflow. Twice is as good as once."""
     workspace, params = _workspace()
@@ -118,7 +123,9 @@ def publish(
 
 
 def judge(
-    dataset: Annotated[str | None, typer.Argument(help="A dataset; all by default.")] = None,
+    dataset: Annotated[
+        str | None, typer.Argument(help="A dataset; all by default.", autocompletion=names("datasets"))
+    ] = None,
 ) -> None:
     """Register the best of each task, hold it against the champion, and promote it where it is better."""
     workspace, params = _workspace()
@@ -190,7 +197,7 @@ def _show_plan(workspace: Workspace) -> None:
     known = [stage.seconds for stage in running if stage.seconds is not None]
     times = [f"about {duration(sum(known))}"] if known else []
     if len(known) < len(running):
-        times.append(f"nobody knows how long for the {len(running) - len(known)} that never ran here")
+        times.append(f"plus {len(running) - len(known)} that never ran here" if known else "none of them ran here yet")
     print(f"\n{len(running)} of {len(planned)} stages would run{''.join(f', {time}' for time in times)}.")
     print("Sources are read by the retrain itself: new images would make more stages run.")
 
@@ -213,8 +220,6 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
             for row in ranked
         ]
         table(("model", "dataset", "metric", "figure", "floor", "verdict"), rows, numbers=("figure", "floor"))
-    for verdict in outcome.verdicts:
-        print(f"\n{verdict.dataset}, {verdict.task}: {verdict.decision}. {' '.join(verdict.reasons)}")
     for run in outcome.failed:
         typer.secho(f"\n{run.name}: {run.reason}", fg=typer.colors.RED, err=True)
     if outcome.failed or outcome.stopped:
@@ -223,8 +228,7 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     if not outcome.trained:
         print("\nNothing had changed, so nothing was trained.")
     if outcome.unsent:
-        what = ", ".join(run.name for run in outcome.unsent)
-        unsent = f"\nMLflow was not reached; to be sent yet: {what}. The next retrain sends it."
+        unsent = f"\nMLflow was not reached, so these wait: {', '.join(outcome.unsent)}. The next retrain does them."
         typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
     print(f"\nNext: open {_shown(workspace.report)}, run `genflows ui` (MLflow) or `genflows generate` (images).")
 

@@ -35,19 +35,21 @@ def models(
         return
     if name and name not in known:
         raise BadParamsError(f"No registered model `{name}`. {nearest(name, known)}")
-    rows = [
-        (
-            f"{version.name}/{version.number}",
-            version.tags.get("model", "-"),
-            f"{version.tags.get('metric', '')} {figure(_value(version))}".strip(),
-            version.tags.get("verdict", "-"),
-            ", ".join(version.aliases) + (" withdrawn" if version.withdrawn else ""),
-            age(version.created),
-        )
-        for version in versions
-        if name in (None, version.name)
-    ]
-    table(("version", "model", "figure", "verdict", "alias", "age"), rows)
+    for wanted in [name] if name else known:
+        rows = [
+            (
+                str(version.number),
+                version.tags.get("model", "-"),
+                f"{version.tags.get('metric', '')} {figure(_value(version))}".strip(),
+                "withdrawn" if version.withdrawn else version.tags.get("verdict", "-"),
+                ", ".join(version.aliases),
+                age(version.created),
+            )
+            for version in versions
+            if version.name == wanted
+        ]
+        print(f"\n{wanted}")
+        table(("version", "model", "figure", "verdict", "alias", "age"), rows, numbers=("version",))
 
 
 def compare(
@@ -88,6 +90,9 @@ def promote(
 
     wanted = published.find(store, version)
     before = registry.champion(store, wanted.name)
+    if before and before.number == wanted.number:
+        print(f"{wanted.name}: version {wanted.number} is champion already.")
+        return
     promotion.promote(store, wanted, before.number if before else None, reason, by="human")
     was = f"before: {before.number}, now `previous`" if before else "the first"
     print(f"{wanted.name}: version {wanted.number} is champion ({was}).")

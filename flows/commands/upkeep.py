@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.completion import names
 from flows.terminal import size, table
 from gen.errors import BadParamsError
 from gen.workspace import Workspace
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def data(
-    name: Annotated[str | None, typer.Argument(help="A dataset; all of them by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A dataset; all of them by default.", autocompletion=names("datasets"))
+    ] = None,
     diff: Annotated[
         tuple[str, str] | None, typer.Option(metavar="OLD NEW", help="What changed between two versions.")
     ] = None,

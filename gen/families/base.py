@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.errors import UserError
+from gen.errors import BadParamsError
 from gen.networks import pyramid
 from gen.strict import Strict
 
@@ -60,7 +60,7 @@ class ModelConfig(Strict):
         try:
             pyramid(dataset.size)
         except ValueError as error:
-            raise UserError(f"params.yaml: `{where}.dataset` is `{self.dataset}`: {error}.") from None
+            raise BadParamsError(f"params.yaml: `{where}.dataset` is `{self.dataset}`: {error}.") from None
 
     def build(self, shape: Shape, generator: torch.Generator) -> nn.Module:
         """The networks that are published, freshly initialised, for images of `shape`."""
@@ -150,7 +150,7 @@ def require_domains(dataset: Any, wanted: int, where: str, family: str) -> None:
     ones = dict.fromkeys(("mnist-5k", "mnist", "fashion-mnist", "cifar10"), 1)
     known = {**ones, "derived": 2}.get(dataset.source.get("kind"))
     if known is not None and known != wanted:
-        raise UserError(
+        raise BadParamsError(
             f"params.yaml: `{where}.dataset` names a dataset of {known} domain{'s' * (known > 1)}, but family "
             f"`{family}` needs {wanted}. Name one with {wanted}: `derived` datasets and folders with trainA/ and "
             "trainB/ have two, all others have one."

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from gen.errors import UserError
+from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, adam, require_domains, set_learning_rate
 from gen.losses import least_squares
 from gen.networks import initialise, translator
@@ -43,7 +43,7 @@ class CycleGanConfig(ModelConfig):
         """Two domains; a size that can be halved twice and still fill a patch."""
         require_domains(dataset, 2, where, self.family)
         if dataset.size % 4 or dataset.size < 4 * 2**self.halvings // 2:
-            raise UserError(
+            raise BadParamsError(
                 f"params.yaml: `{where}` cannot translate images of {dataset.size} px with {self.halvings} halvings: "
                 "the size must be a multiple of 4 and large enough. Change the dataset's `size` or lower `halvings`."
             )

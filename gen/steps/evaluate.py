@@ -20,9 +20,8 @@ def evaluate(workspace: Workspace, params: Params, name: str, code: Mapping[str,
     """
     config = params.model(name)
     inputs = [workspace.train(name), workspace.prepared(config.dataset), workspace.reference(config.dataset)]
-    for folder in inputs:
-        files.verify(folder)
     published = artifact.load(workspace.train(name), params.machine.device)
+    files.verify(workspace.prepared(config.dataset))
     prepared = Prepared(workspace.prepared(config.dataset))
     reference = Reference.load(workspace.reference(config.dataset), params.machine.device)
     measured = measure(published, prepared, reference, params.judge)

@@ -36,6 +36,7 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
         dataset=name,
         # The index lists the hash of every image; the manifest would also tell where they came from.
         data=files.sha256_of_file(snapshot.folder / "index.csv"),
+        budget=dataset.extractor_images,
         device=params.machine.device,
         say=say,
     )

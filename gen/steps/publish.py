@@ -101,7 +101,8 @@ def _figures(metrics: Mapping[str, Any], step: int, end: int) -> Iterator[Point]
 def _attached(workspace: Workspace, model: str) -> Iterator[tuple[Path, str | None]]:
     """What tells how the run came about: provenance, params, and the digests of stages and data."""
     root = workspace.root
-    for path in (workspace.provenance(model), workspace.params_file, root / "dvc.lock"):
+    yield workspace.provenance(model), "provenance"
+    for path in (workspace.params_file, root / "dvc.lock"):
         if path.exists():
             yield path, None
     for path in sorted((root / "data").rglob("*.dvc")):

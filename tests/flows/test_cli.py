@@ -1,0 +1,394 @@
+"""The command `genflows` as a user meets it: real processes, their output and exit codes."""
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from flows import cli
+from gen import files
+from gen.workspace import Workspace
+from tests.conftest import ROOT, TINY, environment
+
+GENFLOWS = (sys.executable, "-m", "flows.cli")
+HEAVY = {"torch", "mlflow", "prefect", "dvc", "pandas", "numpy", "pydantic", "rich.table"}
+
+
+def genflows(
+    place: Workspace | Path, *arguments: str, answer: str = "", **extra: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a workspace (or any folder)."""
+    root = place.root if isinstance(place, Workspace) else place
+    return subprocess.run(
+        [*GENFLOWS, *arguments],
+        cwd=root,
+        env=environment(root if isinstance(place, Workspace) else ROOT) | {"COLUMNS": "80"} | extra,
+        input=answer,
+        capture_output=True,
+        text=True,
+    )
+
+
+def done(place: Workspace | Path, *arguments: str, answer: str = "", **extra: str) -> str:
+    """Run the command and return what it printed; it has to succeed."""
+    ended = genflows(place, *arguments, answer=answer, **extra)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture
+def dead_server() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    shown = done(tmp_path, "--help")
+    manual = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    for commands in cli.COMMANDS.values():
+        for command in commands:
+            assert f" {command.__name__} " in shown
+            assert f"| `{command.__name__}" in manual
+    loaded = f"import flows.cli, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True).strip() == ""
+
+
+@pytest.mark.parametrize("arguments", [[command.__name__, "--help"] for of in cli.COMMANDS.values() for command in of])
+def test_every_command_explains_itself(arguments: list[str], tmp_path: Path) -> None:
+    assert "Usage: genflows" in done(tmp_path, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["ingest", "digit"], 2, "no dataset `digit`. Did you mean `digits`?"),
+        (["extractor", "digit"], 2, "Did you mean `digits`?"),
+        (["publish", "gam"], 2, "no model `gam`. Did you mean `gan`?"),
+        (["judge", "digit"], 2, "Did you mean `digits`?"),
+        (["data", "digit"], 2, "Did you mean `digits`?"),
+        (["data", "--restore", "abc"], 2, "Name the dataset first, one of: digits, edges"),
+        (["data", "digits", "--diff", "abc", "def"], 1, "no versions named `abc`"),
+        (["generate", "--model", "gam"], 2, "no model `gam`. Did you mean `gan`?"),
+        (["generate", "--model", "gan"], 1, "`gan` is not trained yet. Run `genflows retrain`"),
+        (["generate"], 1, "no champion of the task `sample` yet"),
+        (["generate", "--out", "grid.jpg"], 2, "Name it grid.png"),
+        (["translate", "nowhere", "out"], 2, "nowhere does not exist"),
+        (["promote", "digits-sample/1"], 2, "Nothing is registered yet"),
+        (["rollback", "digits-sample"], 2, "No registered model `digits-sample`"),
+        (["compare"], 1, "table.json is missing. Run `dvc repro`"),
+        (["--set", "models.gan.latent_dm=3"], 2, "Did you mean `latent_dim`?"),
+        (["retrain", "--set", "models.gam.latent_dim=3"], 2, "Did you mean `gan`?"),
+        (["retrain", "--dry-run", "--set", "models.gan.seed=3"], 2, "--dry-run changes nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_paragraph(
+    tiny: Workspace, arguments: list[str], code: int, words: str
+) -> None:
+    ended = genflows(tiny, *arguments)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert words in ended.stderr
+    assert ended.stderr.startswith("genflows: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert tiny.params_file.read_text() == TINY
+
+
+def test_a_params_file_that_cannot_be_used_is_a_wrong_call(tiny: Workspace) -> None:
+    tiny.params_file.write_text(TINY.replace("latent_dim: 8", "latent_dim: many", 1))
+    ended = genflows(tiny, "publish", "gan")
+    assert ended.returncode == 2
+    assert "`models.gan.latent_dim` is 'many'" in ended.stderr
+
+
+def test_outside_of_a_workspace_it_says_so(tmp_path: Path) -> None:
+    ended = genflows(tmp_path, "data")
+    assert ended.returncode == 1
+    assert "No workspace here" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "data", "digit"], ["data", "digit", "--debug"]])
+def test_a_traceback_is_shown_when_asked_for(tiny: Workspace, arguments: list[str]) -> None:
+    ended = genflows(tiny, *arguments)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+
+
+def test_set_edits_alone_and_before_a_command(tiny: Workspace) -> None:
+    done(tiny, "--set", "models.vae.latent_dim=32", "--set", "models.gan.batch=16")
+    text = tiny.params_file.read_text()
+    assert "latent_dim: 32" in text
+    assert "batch: 16" in text
+    assert "gan:  # the smallest of its kind" in text
+
+
+def test_the_plan_of_a_fresh_workspace_is_to_run_everything(tiny: Workspace) -> None:
+    shown = done(tiny, "retrain", "--dry-run")
+    assert "11 of 11 stages would run" in shown
+
+
+def test_a_second_retrain_leaves_and_changes_nothing(tiny: Workspace) -> None:
+    with files.lock(tiny.private / "retrain.lock"):
+        for arguments in (["retrain", "--set", "models.gan.batch=16"], ["ingest"], ["clean", "--yes"]):
+            ended = genflows(tiny, *arguments)
+            assert ended.returncode == 4
+            assert "is at work" in ended.stderr
+    assert tiny.params_file.read_text() == TINY
+
+
+def test_an_interrupted_command_leaves_nothing_behind(tiny: Workspace) -> None:
+    command = subprocess.Popen(
+        [*GENFLOWS, "ingest"],
+        cwd=tiny.root,
+        env=environment(tiny.root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout
+    command.stdout.readline()  # its step has begun to work
+    command.send_signal(signal.SIGINT)
+    _, told = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert "interrupted" in told.lower()
+    assert not list((tiny.root / "data").rglob("*.partial"))
+    done(tiny, "ingest", "digits")
+
+
+def test_without_mlflow_a_command_says_what_is_owed(copied: Workspace, dead_server: str) -> None:
+    for arguments in (["models"], ["publish", "gan"], ["compare"]):
+        ended = genflows(copied, *arguments, MLFLOW_TRACKING_URI=dead_server)
+        assert ended.returncode == 3, ended.stderr
+        assert "genflows publish" in ended.stderr
+        assert ("vae" in ended.stdout) == (arguments == ["compare"])  # what lies here is compared all the same
+
+
+def test_no_room_on_the_disk_keeps_what_was_there(finished: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "grid.png"
+    out.write_bytes(b"the old one")
+    ended = subprocess.run(
+        [*GENFLOWS, "generate", "--model", "gan", "--out", str(out)],
+        cwd=finished.root,
+        env=environment(finished.root) | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+    )
+    assert ended.returncode == 1
+    assert "`genflows clean`" in ended.stderr
+    assert out.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_image_depends_on_the_seed_and_its_number_alone(finished: Workspace, tmp_path: Path) -> None:
+    for name, count, seed in (("few", "3", "5"), ("many", "70", "5"), ("other", "3", "6")):
+        done(finished, "generate", "--model", "gan", "-n", count, "--seed", seed, "--out", str(tmp_path / name))
+    few, many, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("few", "many", "other")
+    )
+    assert len(many) == 70
+    assert few.items() <= many.items()
+    assert not few.items() & other.items()
+
+
+def test_a_grid_is_one_picture(finished: Workspace, tmp_path: Path) -> None:
+    done(finished, "generate", "--model", "vae", "-n", "9", "--out", str(tmp_path / "grid.png"))
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert (grid.size, grid.mode) == ((3 * 28 + 4, 3 * 28 + 4), "L")
+
+
+@pytest.fixture
+def drawings(tmp_path: Path) -> Path:
+    """Images as people have them: of any size and format, one of them damaged."""
+    folder = tmp_path / "drawings"
+    (folder / "deep").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "colour.jpg")
+    Image.fromarray(pixels[:, :, 0]).save(folder / "deep" / "grey.png")
+    (folder / "broken.png").write_bytes((folder / "deep" / "grey.png").read_bytes()[:100])
+    (folder / ".hidden").write_text("not looked at")
+    return folder
+
+
+def test_a_folder_is_translated_but_for_what_is_no_image(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ended = genflows(finished, "translate", str(drawings), str(out), "--model", "cyclegan")
+    assert ended.returncode == 1
+    assert "1 of 3 files could not be used" in ended.stderr
+    assert "broken.png" in ended.stderr
+    made = {path.relative_to(out).as_posix() for path in out.rglob("*.png")}
+    assert made == {"colour.png", "deep/grey.png"}
+    with Image.open(out / "colour.png") as image:
+        assert (image.size, image.mode) == ((28, 28), "L")
+
+
+def test_one_image_is_translated_there_and_back(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+    there, back = tmp_path / "there.png", tmp_path / "back.png"
+    done(finished, "translate", str(drawings / "colour.jpg"), str(there), "--model", "cyclegan")
+    done(finished, "translate", str(drawings / "colour.jpg"), str(back), "--model", "cyclegan", "--back")
+    assert there.read_bytes() != back.read_bytes()
+
+
+def test_two_inputs_never_become_one_output(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+    shutil.copy(drawings / "colour.jpg", drawings / "colour.png")
+    ended = genflows(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "cyclegan")
+    assert ended.returncode == 2
+    assert "would both be translated to one file" in ended.stderr
+
+
+def test_a_model_is_used_for_its_own_task_alone(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+    wrong = genflows(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "gan")
+    assert "does not translate" in wrong.stderr
+    wrong = genflows(finished, "generate", "--model", "cyclegan", "--out", str(tmp_path / "out.png"))
+    assert "makes no images from noise" in wrong.stderr
+
+
+def test_clean_asks_first(copied: Workspace) -> None:
+    (copied.private / "checkpoints" / "some-key").mkdir(parents=True)
+    (copied.private / "checkpoints" / "some-key" / "state").write_bytes(b"x" * 3000)
+    kept = copied.private / "checkpoints"
+    assert "2.9 KiB" in done(copied, "clean", "--dry-run")
+    assert "Nothing was deleted" in done(copied, "clean", answer="n\n")
+    assert kept.exists()
+    assert "Deleted" in done(copied, "clean", "--yes")
+    assert not kept.exists()
+
+
+def test_doctor_leaves_with_1_when_something_is_wrong(tiny: Workspace) -> None:
+    assert "All is well." in done(tiny, "doctor")
+    shutil.rmtree(tiny.root / ".dvc")
+    ended = genflows(tiny, "doctor")
+    assert ended.returncode == 1
+    assert "FAIL  dvc" in ended.stdout
+    assert "Fix: Run `dvc init`" in ended.stdout
+
+
+def _get(url: str, host: str) -> int:
+    request = urllib.request.Request(url, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_mlflows_pages_are_for_this_machine_and_end_with_the_command(tiny: Workspace, asked: signal.Signals) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = subprocess.Popen(
+        [*GENFLOWS, "ui", "--port", str(port)],
+        cwd=tiny.root,
+        env=environment(tiny.root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert command.stdout
+    try:
+        assert command.stdout.readline() == f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)\n"
+        for line in command.stdout:
+            if "startup complete" in line:
+                break
+        assert _get(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}") == 200
+        assert _get(f"http://127.0.0.1:{port}", "elsewhere.example") == 403
+        busy = genflows(tiny, "ui", "--port", str(port))
+        assert f"--port {port + 1}" in busy.stderr
+    finally:
+        command.send_signal(asked)
+        command.communicate(timeout=60)
+    assert command.returncode == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", port))
+
+
+@pytest.fixture(scope="module")
+def retrained(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
+    """A workspace after `genflows retrain`, and what that printed. Commands here may move the champion."""
+    root = tmp_path_factory.mktemp("retrained") / "workspace"
+    shutil.copytree(finished.root, root, symlinks=True)
+    workspace = Workspace(root)
+    return workspace, done(workspace, "retrain")
+
+
+Retrained = tuple[Workspace, str]
+together = pytest.mark.xdist_group("retrained")
+
+
+@together
+def test_a_retrain_ends_with_a_table_and_what_to_open_next(retrained: Retrained) -> None:
+    _, shown = retrained
+    table = shown[shown.index("model ") :].splitlines()
+    assert table[0].split() == ["model", "dataset", "metric", "figure", "floor", "verdict"]
+    assert {line.split()[0] for line in table[2:5]} == {"gan", "vae", "cyclegan"}
+    assert max(map(len, table)) <= 80
+    assert "nothing was trained" in shown
+    assert "`genflows ui`" in table[-1]
+
+
+@together
+def test_registered_versions_are_listed_and_compared(retrained: Retrained, tmp_path: Path) -> None:
+    workspace, _ = retrained
+    assert "champion" in done(workspace, "models", "digits-sample")
+    shown = done(workspace, "compare", "--csv", str(tmp_path / "table.csv"))
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert {"workspace", "champion 1"} <= set(table["version"])
+    first = table[(table["metric"] == "frechet") & (table["dataset"] == "digits")]
+    assert first["eval_id"].nunique() == 1
+
+
+@together
+def test_the_champion_generates_by_default_and_by_name(retrained: Retrained, tmp_path: Path) -> None:
+    workspace, _ = retrained
+    names: dict[str, list[str]] = {
+        "default": [],
+        "alias": ["--model", "digits-sample@champion"],
+        "version": ["--model", "digits-sample/1"],
+    }
+    for name, model in names.items():
+        done(workspace, "generate", "-n", "4", "--out", str(tmp_path / f"{name}.png"), *model)
+    assert len({(tmp_path / f"{name}.png").read_bytes() for name in names}) == 1
+    ended = genflows(workspace, "generate", "--model", "digits-sample/7")
+    assert ended.returncode == 1
+    assert "no version `7`" in ended.stderr
+
+
+@together
+def test_data_is_listed_compared_and_restored(retrained: Retrained) -> None:
+    workspace, _ = retrained
+    assert "5,000" in done(workspace, "data", "digits")
+    assert "images" in done(workspace, "data", "digits", "--diff", "current", "current")
+    shutil.rmtree(workspace.raw("digits"))
+    assert "is current" in done(workspace, "data", "digits", "--restore", "current")
+    assert (workspace.raw("digits") / "index.csv").exists()
+
+
+@together
+def test_a_promotion_can_be_rolled_back(retrained: Retrained) -> None:
+    workspace, _ = retrained
+    assert "champion already" in done(workspace, "promote", "digits-sample/1")
+    refused = genflows(workspace, "rollback", "digits-sample")
+    assert refused.returncode == 1
+    assert "no previous champion" in refused.stderr
+    assert "version 1 is champion" in done(workspace, "promote", "edges-translate/1")
+
+
+def test_the_shell_completes_names(tiny: Workspace) -> None:
+    extra = {"_GENFLOWS_COMPLETE": "complete_bash", "COMP_WORDS": "genflows publish ", "COMP_CWORD": "2"}
+    shown: Callable[[], str] = lambda: genflows(tiny, **extra).stdout  # noqa: E731
+    assert shown().split() == ["gan", "vae", "cyclegan"]
+    assert os.environ.get("_GENFLOWS_COMPLETE") is None

@@ -1,0 +1,92 @@
+import json
+import sqlite3
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from flows.deployments import schedule
+from flows.server import prefect_server
+from gen.errors import UserError
+from gen.workspace import Workspace
+from tests.conftest import ROOT, environment
+from tests.flows.toy import eventually, make_toy, processes
+
+SERVE = """
+import sys
+from pathlib import Path
+from flows.environment import prefect_environment
+from gen.workspace import Workspace
+
+if __name__ == "__main__":
+    workspace = Workspace(Path(sys.argv[1]))
+    prefect_environment(workspace)
+    from prefect.schedules import Interval
+    from flows.deployments import serve
+    serve(workspace, Interval(3))
+"""
+SLEEPY = """\
+stages:
+  sleepy:
+    cmd: echo 1 >> begun; test -e awake || python -c 'import time; time.sleep(600)' && echo 1 > sleepy
+    outs:
+      - sleepy
+    always_changed: true
+"""
+
+
+def ask(url: str, path: str, **query: Any) -> Any:
+    request = Request(f"{url}/{path}", json.dumps(query).encode() if query else None)
+    request.add_header("Content-Type", "application/json")
+    return json.load(urlopen(request))
+
+
+def test_a_server_starts_answers_and_ends(prefect_url: str) -> None:
+    assert ask(prefect_url, "admin/version") == version("prefect")
+    assert ask(prefect_url, "flows/filter", limit=1) is not None
+
+
+def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "nonsense://")
+    with prefect_server(workspace) as server, pytest.raises(UserError, match=r"prefect-server\.log"):
+        server.wait()
+
+
+def test_a_server_that_is_not_there_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.server.PATIENCE", 0.5)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with prefect_server(Workspace(tmp_path)) as server, pytest.raises(UserError, match="unset PREFECT_API_URL"):
+        server.wait()
+
+
+@pytest.mark.parametrize("cron", ["whenever", "61 * * * *", "* * *", ""])
+def test_a_cron_expression_that_is_none(tmp_path: Path, cron: str) -> None:
+    with pytest.raises(UserError, match="no cron expression"):
+        schedule(Workspace(tmp_path), cron)
+
+
+def test_a_schedule_fires_and_is_not_paused_when_it_ends(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path / "toy", SLEEPY)
+    begun, awake = toy.root / "begun", toy.root / "awake"
+    awake.touch()
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(toy.root)], cwd=toy.root, env=environment(ROOT))
+    try:
+        assert eventually(lambda: begun.exists() and len(begun.read_text().split()) >= 2, seconds=120)
+        awake.unlink()
+        assert eventually(lambda: [found for found in processes(toy.root) if "time.sleep(600)" in found.cmdline()[-1]])
+    finally:
+        process.terminate()
+    assert process.wait(timeout=60) == 0
+    assert not processes(toy.root)
+    with sqlite3.connect(toy.private / "prefect" / "prefect.db") as database:
+        assert database.execute("SELECT paused FROM deployment").fetchall() == [(0,)]
+        assert database.execute("SELECT active FROM deployment_schedule").fetchall() == [(1,)]
+        ended = dict(database.execute("SELECT state_name, count(*) FROM flow_run GROUP BY state_name").fetchall())
+    assert ended["Completed"] >= 2
+    assert ended["Cancelled"] == 1
+    assert "Running" not in ended

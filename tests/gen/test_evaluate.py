@@ -1,0 +1,183 @@
+"""Figures of generators whose quality is known, and the stages that write them."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gen import config, files
+from gen.config import Params
+from gen.datasets import Prepared
+from gen.errors import BadParamsError, TooFewImagesError, UserError
+from gen.measure import Measurement, measure, pictures
+from gen.reference import Reference, generated_count
+from gen.steps.extractor import extractor
+from gen.steps.reference import reference
+from gen.workspace import Workspace
+from tests.gen.world import COUNTS, PARAMS, SETTINGS, Flat, Memory, Negative, Replay, build, opened, published
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Params]:
+    return build(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def real(world: tuple[Workspace, Params]) -> tuple[Prepared, Reference]:
+    return opened(world[0], "bars")
+
+
+@pytest.fixture(scope="module")
+def negatives(world: tuple[Workspace, Params]) -> tuple[Prepared, Reference]:
+    return opened(world[0], "negatives")
+
+
+def values(measured: Measurement) -> dict[str, float]:
+    return {figure.name: figure.value for figure in measured.figures}
+
+
+def test_a_perfect_generator_scores_the_floor(real: tuple[Prepared, Reference]) -> None:
+    measured = measure(published(Replay()), *real, SETTINGS)
+    frechet, kernel = measured.figures
+    assert measured.deciding is frechet
+    assert frechet.spread is not None
+    assert abs(frechet.value - frechet.floor) < 6 * frechet.spread
+    assert frechet.value < frechet.baseline / 50
+    assert abs(kernel.value) < 6 * kernel.spread
+    assert measured.shares == pytest.approx([1 / 3] * 3, abs=0.12)
+
+
+def test_worse_generators_score_worse(real: tuple[Prepared, Reference]) -> None:
+    scores = [values(measure(published(network), *real, SETTINGS)) for network in (Replay(), Replay(0.3), Replay(1.0))]
+    for name in ("frechet", "kernel"):
+        assert scores[0][name] < scores[1][name] < scores[2][name]
+
+
+def test_a_collapsed_generator_shows_in_its_classes(real: tuple[Prepared, Reference]) -> None:
+    assert sorted(measure(published(Flat()), *real, SETTINGS).shares or []) == [0, 0, 1]
+
+
+def test_the_same_measurement_twice_gives_the_same_figures(real: tuple[Prepared, Reference]) -> None:
+    one, other = (measure(published(Replay()), *real, SETTINGS) for _ in range(2))
+    assert one.to_json() == other.to_json()
+    reseeded = measure(published(Replay()), *real, SETTINGS.model_copy(update={"seed": 1}))
+    assert values(reseeded) != values(one)
+    assert reseeded.deciding.card.eval_id != one.deciding.card.eval_id
+
+
+def test_counts_follow_the_least_and_stand_in_the_card(
+    real: tuple[Prepared, Reference], negatives: tuple[Prepared, Reference]
+) -> None:
+    assert generated_count(real[0], samples=5000) == COUNTS["train"]
+    assert generated_count(real[0], samples=200) == 200
+    assert generated_count(negatives[0], samples=200) == COUNTS["report"]
+    assert measure(published(Replay()), *real, SETTINGS).deciding.card.counts == {"generated": 200, "real": 120}
+
+
+def test_broken_weights_give_no_figure(real: tuple[Prepared, Reference]) -> None:
+    measured = measure(published(Replay(float("nan"))), *real, SETTINGS)
+    assert np.isnan(list(values(measured).values())).all()
+    assert {figure["value"] for figure in measured.to_json()["figures"]} == {None}
+
+
+def test_an_autoencoder_is_measured_by_its_errors_and_its_bound(real: tuple[Prepared, Reference]) -> None:
+    measured = measure(published(Memory(error=0.1)), *real, SETTINGS)
+    figures = {figure.name: figure for figure in measured.figures}
+    assert measured.rank_by == "frechet"
+    assert figures["reconstruction_error"].value == pytest.approx(0.1**2, rel=0.05)
+    train, report = (real[0].images(split, "images") / 127.5 - 1 for split in ("train", "report"))
+    by_hand = np.square(report - train.mean(0)).mean()
+    assert figures["reconstruction_error"].baseline == pytest.approx(by_hand, rel=1e-3)
+    bound = figures["negative_elbo"]
+    assert bound.value == pytest.approx(100, abs=0.01)
+    assert bound.parts == {"nll": pytest.approx(90, abs=0.01), "kl": 10}
+    assert bound.card.protocol == "gaussian likelihood, 1 posterior sample"
+
+
+def test_the_true_translation_has_no_error_and_none_has_the_baseline(negatives: tuple[Prepared, Reference]) -> None:
+    right, idle = (measure(published(Negative(sign), "translate"), *negatives, SETTINGS) for sign in (-1, 1))
+    assert right.deciding.name == idle.deciding.name == "pair_error"
+    assert right.deciding.value == 0
+    assert idle.deciding.value == idle.deciding.baseline == right.deciding.baseline > 1
+    assert values(right)["frechet"] < values(idle)["frechet"] / 10
+
+
+def test_without_pairs_a_translator_is_ranked_by_its_distance(
+    negatives: tuple[Prepared, Reference], tmp_path: Path
+) -> None:
+    shutil.copytree(negatives[0].folder, tmp_path / "unpaired")
+    shutil.rmtree(tmp_path / "unpaired" / "report" / "pairs")
+    measured = measure(published(Negative(-1), "translate"), Prepared(tmp_path / "unpaired"), negatives[1], SETTINGS)
+    assert measured.rank_by == "frechet"
+    assert set(values(measured)) == {"frechet", "kernel"}
+
+
+def test_pictures_show_the_same_noise(real: tuple[Prepared, Reference], negatives: tuple[Prepared, Reference]) -> None:
+    made = pictures(published(Memory(0.1)), real[0], SETTINGS)
+    assert list(made) == ["samples", "reconstructions"]
+    assert made["samples"].shape == (8 * 14 - 2, 8 * 14 - 2, 1)
+    np.testing.assert_array_equal(made["samples"], pictures(published(Replay()), real[0], SETTINGS)["samples"])
+    translated = pictures(published(Negative(-1), "translate"), negatives[0], SETTINGS)["translations"]
+    assert translated.shape == (12 * 14 - 2, 3 * 14 - 2, 1)
+
+
+def test_halves_that_are_too_small_give_no_spread(real: tuple[Prepared, Reference]) -> None:
+    prepared, whole = real
+    few = replace(whole, features=whole.features[:30])
+    frechet, kernel = measure(published(Replay()), prepared, few, SETTINGS).figures
+    assert frechet.spread is None
+    assert kernel.spread is not None
+
+
+def test_a_reference_of_too_few_images_is_refused(world: tuple[Workspace, Params], tmp_path: Path) -> None:
+    """60 images in `select`, and 64 features."""
+    workspace = Workspace(tmp_path)
+    shutil.copytree(world[0].root / "data", tmp_path / "data")
+    _train_extractor(workspace, dimension=64)
+    with pytest.raises(TooFewImagesError, match="64 dimensions was asked of 60 images"):
+        reference(workspace, world[1], "bars")
+
+
+def _train_extractor(workspace: Workspace, dimension: int) -> None:
+    from gen import features
+    from tests.gen.world import lesson
+
+    with files.fresh_folder(workspace.extractor("bars")) as folder:
+        features.train(
+            lesson(60, 0), lesson(60, 1), ["a", "b", "c"], dimension=dimension, dataset="bars", data="0", budget=64
+        ).save(folder)
+
+
+def test_a_reference_is_the_same_twice_and_refused_when_changed(
+    world: tuple[Workspace, Params], tmp_path: Path
+) -> None:
+    shutil.copytree(world[0].root / "data", tmp_path / "data")
+    workspace = Workspace(tmp_path)
+    reference(workspace, world[1], "bars")
+    assert files.manifest_digest(workspace.reference("bars")) == files.manifest_digest(world[0].reference("bars"))
+    (workspace.reference("bars") / "report" / "mean.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"mean.npy was changed"):
+        Reference.load(workspace.reference("bars"))
+
+
+def test_an_extractor_needs_a_dataset_of_its_name(tmp_path: Path) -> None:
+    with pytest.raises(BadParamsError, match=r"`inception`.*bars, negatives"):
+        extractor(Workspace(tmp_path), config.from_values(PARAMS), "inception")
+
+
+def test_the_stage_writes_figures_pictures_and_who_it_is(finished: Workspace) -> None:
+    expected = {"gan": {"samples"}, "vae": {"samples", "reconstructions"}, "cyclegan": {"translations"}}
+    for model, pictured in expected.items():
+        folder = finished.evaluate(model)
+        files.verify(folder)
+        assert {path.stem for path in folder.glob("*.png")} == pictured
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["rank_by"] in {figure["name"] for figure in metrics["figures"]}
+        assert len(metrics["classes"]["shares"]) == 10
+        assert all(figure["value"] is not None and figure["spread"] is not None for figure in metrics["figures"])
+        run = json.loads((folder / "run.json").read_text())
+        assert finished.train(model).relative_to(finished.root).as_posix() in run["inputs"]
+        assert f"gen/families/{metrics['family']}.py" in run["code"]

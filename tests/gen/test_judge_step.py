@@ -1,0 +1,169 @@
+"""Registering, judging and promoting, on models that the pipeline in miniature has trained."""
+
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gen import config, files
+from gen.config import Params
+from gen.errors import UserError
+from gen.judge import Verdict
+from gen.steps.evaluate import evaluate
+from gen.steps.judge import best, judge, read
+from gen.steps.train import train
+from gen.tracking.environment import SETTINGS
+from gen.tracking.promotion import history, rollback
+from gen.tracking.registry import champion, version, versions
+from gen.tracking.store import TrackingUnavailable, connect
+from gen.workspace import Workspace
+
+NAME = "digits-sample"
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def with_block(params: Params, model: str, **changes: Any) -> Params:
+    """The params with some keys of a model's block changed, and a judge who asks for no margin."""
+    blocks: dict[str, Mapping[str, Any]] = {**params.blocks, model: {**params.blocks[model], **changes}}
+    return Params(params.machine, params.datasets, params.judge.model_copy(update={"margin": 0.0}), blocks)
+
+
+def retrain(workspace: Workspace, params: Params, model: str) -> None:
+    train(workspace, params, model, code={}, say=lambda _: None)
+    evaluate(workspace, params, model, code={})
+
+
+@pytest.fixture(scope="module")
+def longer(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Params]:
+    """The finished workspace, in which the VAE was trained for longer and is better by far."""
+    root = tmp_path_factory.mktemp("longer") / "workspace"
+    shutil.copytree(finished.root, root, symlinks=True)
+    workspace = Workspace(root)
+    params = with_block(config.load(workspace.params_file), "vae", images=4096, learning_rate=0.01)
+    retrain(workspace, params, "vae")
+    return workspace, params
+
+
+def take(workspace: Workspace, model: str, other: Workspace) -> None:
+    """Put another workspace's run of a model in the place of this one's."""
+    for there, here in (
+        (other.train(model), workspace.train(model)),
+        (other.evaluate(model), workspace.evaluate(model)),
+    ):
+        shutil.rmtree(here, ignore_errors=True)
+        shutil.copytree(there, here)
+    workspace.provenance(model).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(other.provenance(model), workspace.provenance(model))
+
+
+def crowned(workspace: Workspace) -> str | None:
+    found = champion(connect(workspace), NAME)
+    return found and found.tags["model"]
+
+
+def on_file(workspace: Workspace) -> Verdict:
+    found = read(workspace.verdict("digits", "sample"))
+    assert found is not None
+    return found
+
+
+def test_first_sound_model_becomes_champion(copied: Workspace) -> None:
+    params = config.load(copied.params_file)
+    model = best(copied, params, "digits", "sample")
+    verdict = judge(copied, params, "digits", "sample")
+    assert (verdict.decision, verdict.challenger.model) == ("promote", model)
+    (found,) = versions(connect(copied), NAME)
+    assert found.aliases == ("challenger", "champion")
+    expected = {"model": model, "dataset": "digits", "task": "sample", "metric": "frechet", "verdict": "promote"}
+    assert found.tags.items() >= expected.items()
+    assert float(found.tags["value"]) == verdict.challenger.value
+    folder = copied.verdict("digits", "sample")
+    assert {path.name for path in folder.iterdir()} == {"verdict.json", "run.json", "challenger.png", "manifest.json"}
+    assert on_file(copied) == verdict
+
+
+def test_judging_again_promotes_nothing_and_keeps_the_verdict_that_mattered(copied: Workspace) -> None:
+    params = config.load(copied.params_file)
+    first = judge(copied, params, "digits", "sample")
+    again = judge(copied, params, "digits", "sample")
+    assert again.decision == "keep"
+    assert "champion already" in again.reasons[0]
+    assert on_file(copied) == first
+    assert len(history(connect(copied), NAME)) == len(versions(connect(copied))) == 1
+
+
+def test_better_challenger_takes_over_and_a_worse_one_does_not(
+    copied: Workspace, longer: tuple[Workspace, Params]
+) -> None:
+    params = longer[1]
+    judge(copied, params, "digits", "sample")
+    shorter = Workspace(copied.root.parent / "shorter")
+    take(shorter, "vae", copied)
+    take(copied, "vae", longer[0])
+    verdict = judge(copied, params, "digits", "sample")
+    assert verdict.decision == "promote"
+    assert verdict.champion is not None
+    assert verdict.difference is not None
+    assert verdict.difference < 0
+    assert crowned(copied) == "vae"
+    assert [(move["before"], move["after"]) for move in history(connect(copied), NAME)] == [(None, 1), (1, 2)]
+    assert (copied.verdict("digits", "sample") / "champion.png").exists()
+
+    take(copied, "vae", shorter)
+    verdict = judge(copied, params, "digits", "sample")
+    assert verdict.decision == "keep"
+    assert crowned(copied) == "vae"
+    assert verdict == judge(copied, params, "digits", "sample") == on_file(copied)
+
+
+def test_model_that_a_human_rolled_back_is_not_promoted_again(
+    copied: Workspace, longer: tuple[Workspace, Params]
+) -> None:
+    judge(copied, longer[1], "digits", "sample")
+    take(copied, "vae", longer[0])
+    judge(copied, longer[1], "digits", "sample")
+    rollback(connect(copied), NAME, "too blurred")
+    verdict = judge(copied, longer[1], "digits", "sample")
+    assert verdict.decision == "keep"
+    assert "too blurred" in verdict.reasons[-1]
+    assert version(connect(copied), NAME, "champion").number == 1
+
+
+def test_champion_that_is_damaged_is_not_replaced_unseen(copied: Workspace, longer: tuple[Workspace, Params]) -> None:
+    judge(copied, longer[1], "digits", "sample")
+    shutil.rmtree(copied.private / "models")
+    (kept,) = (copied.private / "artifacts").rglob("model/model.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"!")
+    take(copied, "vae", longer[0])
+    verdict = judge(copied, longer[1], "digits", "sample")
+    assert verdict.decision == "undecided"
+    assert "not what was registered" in " ".join(verdict.reasons)
+    assert version(connect(copied), NAME, "champion").number == 1
+
+
+def test_figures_of_other_weights_are_not_judged(copied: Workspace) -> None:
+    params = config.load(copied.params_file)
+    for model in ("gan", "vae"):
+        train_folder = copied.train(model)
+        (train_folder / "samples" / "000000000.png").unlink()
+        files.write_manifest(train_folder)
+    with pytest.raises(UserError, match="measured on the current data"):
+        judge(copied, params, "digits", "sample")
+
+
+def test_unreachable_mlflow_decides_nothing(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(TrackingUnavailable):
+            judge(copied, config.load(copied.params_file), "digits", "sample")
+    assert not copied.verdict("digits", "sample").exists()
+    assert not Path(copied.private / "mlflow.db").exists()

@@ -34,6 +34,7 @@ def main(seeds: int) -> None:
     values = config.read_yaml(here.params_file)
     torch.set_num_threads(config.load(here.params_file).machine.threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
     results: dict[str, list[float]] = {claim[0]: [] for claim in CLAIMS}
     seconds: dict[str, list[float]] = {}
     for seed in range(seeds):

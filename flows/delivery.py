@@ -1,7 +1,7 @@
 """What comes after the graph: MLflow is told, challengers are judged, the report is written."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from flows.outcome import Judged, State
 from flows.stages import Say
@@ -36,8 +36,11 @@ def judge(workspace: Workspace, params: Params, dataset: str, task: str, say: Sa
     return Judged(dataset, task, verdict.decision, tuple(verdict.reasons))
 
 
-def report(workspace: Workspace, params: Params) -> None:
-    """Write report.html."""
+def report(workspace: Workspace, params: Params, unsent: Sequence[str]) -> None:
+    """Write report.html; `unsent` names what MLflow could not be told."""
+    from gen.report import write
+
+    write(workspace, params, unsent)
 
 
 def table(workspace: Workspace) -> str:

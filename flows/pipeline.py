@@ -98,8 +98,8 @@ class _Retrain:
         self.futures: dict[str, Future] = {}
         self.ledger: dict[str, TaskRun] = {}
         self.verdicts: list[Judged] = []
-        # Every stage is a process with threads of its own; more of them than cores would only wait for each other.
-        self.slots = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+        # Every stage is a process with threads of its own; more threads than cores would only wait for each other.
+        self.slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // self.params.machine.threads))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""
@@ -200,7 +200,7 @@ class _Retrain:
         return "ran"
 
     def _reproduce(self, stage: Stage) -> outcome.State:
-        if stage.orchestration.accelerator:
+        if stage.orchestration.accelerator and self.params.machine.device != "cpu":
             with files.lock(self.workspace.private / "accelerator.lock"):
                 return self._reproduce_now(stage)
         with self.slots:
@@ -218,7 +218,8 @@ class _Retrain:
         return "ran"
 
     def _report(self) -> outcome.State:
-        delivery.report(self.workspace, self.params)
+        unsent = [run.name for run in self.ledger.values() if run.state == "unsent"]
+        delivery.report(self.workspace, self.params, unsent)
         create_markdown_artifact(key="retrain", markdown=delivery.table(self.workspace))
         for name, grid in delivery.grids(self.workspace, self.verdicts).items():
             # Prefect's page cannot open files of this machine, so the picture travels in the link.

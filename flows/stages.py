@@ -42,7 +42,7 @@ class Orchestration(Strict):
     timeout_seconds: float | None = Field(default=None, gt=0)
     """When to give it up."""
     accelerator: bool = False
-    """Whether it trains: one such stage runs at a time."""
+    """Whether it computes where networks live: off the CPU, one such stage runs at a time."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def restore(workspace: Workspace, path: Path, digest: str) -> None:
     Raises UserError when DVC's cache does not hold that version; nothing is changed then.
     """
     from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
 
     with _repository(workspace) as repository:
         # First of all: DVC's checkout removes what is there before it finds out that the cache holds nothing else.
@@ -150,10 +151,11 @@ def restore(workspace: Workspace, path: Path, digest: str) -> None:
             if not repository.cache.local.exists(name):
                 raise _lost(digest)
         stage = repository.stage.load_one(str(pointer(path)))
-        stage.outs[0].hash_info = HashInfo("md5", digest)
+        # Sizes are put right by `add` below; standing there, they keep the order of the pointer's lines.
+        stage.outs[0].hash_info, stage.outs[0].meta = HashInfo("md5", digest), Meta(isdir=True, size=0, nfiles=0)
         stage.dump()
     checkout(workspace, path)
-    add(workspace, path)  # for the sizes that stand in the pointer
+    add(workspace, path)
 
 
 def cached(workspace: Workspace, digest: str, name: str) -> Path:

@@ -79,12 +79,16 @@ def _run(step: str, name: str) -> None:
 
 def _settle(machine: "Machine") -> None:
     """Make the process's own settings: threads, and arithmetic that repeats to the bit."""
+    # Threads that wait asleep leave the cores to whoever else works; spinning ones make two programs crawl.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # cuBLAS reads it when it starts; without it deterministic matrix products are refused on CUDA.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
     torch.set_num_threads(machine.threads)
     torch.use_deterministic_algorithms(True)
+    # Nothing here reads memory before it is written, so filling it first would only cost time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "params.yaml: `machine.device` is cuda, but torch sees no CUDA device. Install torch with CUDA (see the "

@@ -1,40 +1,42 @@
-"""Curves as inline SVG, the same bytes for the same numbers."""
+"""Small charts as inline SVG, the same bytes for the same numbers."""
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "genflows", "font.family": "sans-serif", "font.size": 9}
-INK, LINE = "#7a8290", "#2f6fde"
+INK, LINE = "#808894", "#3b7be0"
 """Grey and blue that can be read on white and on black."""
 
 
-def curves(records: list[dict[str, Any]]) -> Markup:
-    """One small chart a loss over images seen, side by side; empty without records."""
-    if not records:
-        return Markup("")
-    names = list(records[0]["losses"])
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    with rc_context(STYLE):
-        drawing = Figure(figsize=(3.1 * columns, 2.0 * rows), layout="constrained")
-        axes = drawing.subplots(rows, columns, squeeze=False).flat
-        for axis, name in zip(axes, names, strict=False):
-            axis.plot([r["images"] / 1000 for r in records], [r["losses"][name] for r in records], color=LINE, lw=1.4)
-            axis.set_title(name.replace("_", " "), color=INK, fontsize=9, loc="left")
-            axis.set_xlabel("thousand images", color=INK, fontsize=8)
-            axis.tick_params(colors=INK, labelsize=8)
-            axis.patch.set_alpha(0)
-            for side, spine in axis.spines.items():
-                spine.set_visible(side in ("left", "bottom"))
-                spine.set_color(INK)
-        for axis in list(axes)[len(names) :]:
-            axis.set_visible(False)
+def curves(records: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """One small chart a loss over images seen; none without records."""
+    names = records[0]["losses"] if records else []
+    unit, label = (1000, "thousand images seen") if records and records[-1]["images"] >= 10_000 else (1, "images seen")
+    seen = [record["images"] / unit for record in records]
+    return [_curve(name, seen, [record["losses"].get(name) for record in records], label) for name in names]
+
+
+def _curve(name: str, seen: Sequence[float], values: Sequence[float | None], label: str) -> Markup:
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "genflows", "font.family": "sans-serif", "font.size": 9}):
+        drawing = Figure(figsize=(3.2, 1.9), layout="constrained")
+        axis = drawing.subplots()
+        axis.plot(seen, values, color=LINE, linewidth=1.4, marker="o" if len(seen) == 1 else None)  # type: ignore[arg-type]
+        axis.set_title(name.replace("_", " "), color=INK, fontsize=10, loc="left")
+        axis.set_xlabel(label, color=INK)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        axis.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+        axis.tick_params(colors=INK, length=0)
+        axis.set_frame_on(False)
         buffer = io.StringIO()
-        drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        drawing.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     text = buffer.getvalue()
-    # Drawn by matplotlib from numbers and from the names of our own losses: nothing of a user's text is in it.
-    return Markup(text[text.index("<svg") :])  # noqa: S704
+    words = f'<svg role="img" aria-label="{name.replace("_", " ")} over {label}" '
+    # Drawn from numbers and from the names of our own losses: nothing of a user's text is in it.
+    return Markup(words + text[text.index("<svg") + 5 :])  # noqa: S704

@@ -23,7 +23,7 @@ class Machine(Strict):
 
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     """Where networks live."""
-    threads: int = Field(default=2, ge=1, le=256)
+    threads: int = Field(default=1, ge=1, le=256)
     """Threads of one operation on the CPU."""
 
 

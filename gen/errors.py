@@ -43,14 +43,14 @@ def describe(error: BaseException) -> str | None:
 
 def _describe_system(error: OSError) -> str | None:
     """The system's refusals that a user meets."""
-    where = f" while writing {error.filename}" if error.filename else ""
     what = str(error.filename or "a file")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            limit = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
+            full = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
             return (
-                f"{limit.get(error.errno, 'A file would grow past the limit (`ulimit -f`)')}{where}. What was finished is kept, nothing is half-written. "
-                "Make room (`genflows clean` says what can go) and run the same command again."
+                f"{full.get(error.errno, 'A file outgrew its limit (`ulimit -f`)')}: {what} could not be written. "
+                "What was finished is kept, nothing is half-written. Make room (`genflows clean` says what can go) and "
+                "run the same command again."
             )
         case errno.EACCES | errno.EPERM:
             return f"{what} may not be read or written by this user. Give yourself the right to it and run again."

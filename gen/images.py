@@ -41,10 +41,10 @@ def grid(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     return sheet
 
 
-def side_by_side(*groups: Pixels, gap: int = 2) -> Pixels:
-    """Rows of matching images, one column a group: [N, H, W, C] each, to one picture."""
+def side_by_side(*groups: Pixels, across: int = 4, gap: int = 2) -> Pixels:
+    """Matching images of each group [N, H, W, C] beside each other, `across` of such sets a row, to one picture."""
     stacked = np.stack(groups, axis=1).reshape(-1, *groups[0].shape[1:])
-    return grid(stacked, columns=len(groups), gap=gap)
+    return grid(stacked, columns=len(groups) * across, gap=gap)
 
 
 def png(image: Pixels) -> bytes:

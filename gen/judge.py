@@ -150,8 +150,9 @@ def _by_margin(challenger: Figure, champion: Figure, margin: float) -> Ruling:
         f"{challenger.name} {challenger.value:.4g} against the champion's {champion.value:.4g}{_context(champion)}"
     )
     if challenger.halves is None or champion.halves is None:
-        why = "half of the images are too few to tell how far chance moves it; bring more images to `report`"
-        return Ruling("undecided", f"{figures}, but {why}.", difference)
+        why = "half of the images are too few to tell how far chance moves it"
+        fix = "Bring more images to `report`, or lower the dataset's `feature_dim` and train its extractor again."
+        return Ruling("undecided", f"{figures}, but {why}. {fix}", difference)
     spread = float((challenger.halves - champion.halves).std(ddof=1))
     needed = margin * spread
     amount = f"{abs(difference):.4g}, where chance moves the difference by {spread:.4g} and {needed:.4g} is asked for"

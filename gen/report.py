@@ -1,45 +1,75 @@
-"""The report: one self-contained HTML file, made from run folders alone."""
+"""The report: one self-contained HTML file, made from files alone."""
 
 import base64
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
+from PIL import Image
 
-from gen import charts, files
+from gen import changes, charts, files
+from gen.changes import Change
 from gen.config import Params
 from gen.workspace import Workspace
 
 TEMPLATE = "report.html.j2"
-REBUILD = ("genflows ingest", "genflows extractor", "dvc repro")
+FORMAT = 1
+"""Of what is remembered from one report to the next."""
+EVOLUTION = 6
+"""Sample grids shown of a training, and the corner of each that is cut out."""
+CORNER = 4
+GAP = 2
+"""Pixels between the images of a grid: see gen.images.grid."""
+TRANSLATED = "inputs, their translations, and the true images where they are known"
+DONE = {"promote": "promoted", "keep": "not promoted", "undecided": "undecided"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image to show, with the words that stand for it."""
+    """An image to show."""
 
     source: str
-    """A data: address, so that the file needs no other."""
+    """A data: address, so that the report needs no other file."""
     caption: str
+    width: int
+    """In CSS pixels: a whole multiple of its own, so that every pixel comes out square."""
 
 
-def write(workspace: Workspace, params: Params) -> Path:
+def write(workspace: Workspace, params: Params, unsent: Sequence[str] = ()) -> Path:
     """Write report.html, and remember what it said, so that the next one can tell what changed. Returns its path.
 
-    It reads files only and shows what is there: a model that is not measured yet has no figures.
+    `unsent` names what MLflow could not be told. What is not there yet (a figure, a verdict) is left out.
     """
     memory = workspace.private / "report-state.json"
-    now = state(workspace, params)
-    changes = differences(files.read_json(memory), now) if memory.exists() else ["This is the first report."]
-    files.write(workspace.report, render(workspace, params, changes))
-    files.write_json(memory, now)
+    known = _read(memory) or {}
+    known = known if known.get("format") == FORMAT else {"state": None, "changes": []}
+    now = changes.state(workspace, params)
+    news = changes.differences(known["state"], now) if known["state"] else []
+    latest = news or [Change(*change) for change in known["changes"]]
+    text = render(workspace, params, news=latest, is_new=bool(news), is_first=not known["state"], unsent=unsent)
+    files.write(workspace.report, text)
+    files.write_json(memory, {"format": FORMAT, "state": now, "changes": latest})
     return workspace.report
 
 
-def render(workspace: Workspace, params: Params, changes: Iterable[str]) -> str:
-    """The report as HTML: no scripts, no address of another file."""
+def render(
+    workspace: Workspace,
+    params: Params,
+    news: Iterable[Change] = (),
+    is_new: bool = False,
+    is_first: bool = True,
+    unsent: Sequence[str] = (),
+) -> str:
+    """The report as HTML: no script, no address of another file.
+
+    `news` is what changed since the last report, or (not `is_new`) the latest change before it.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gen", "templates"),
         autoescape=True,
@@ -47,108 +77,145 @@ def render(workspace: Workspace, params: Params, changes: Iterable[str]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["figure"] = figure
+    environment.filters |= {"figure": changes.figure, "duration": duration, "times": times}
+    models = [_model(workspace, name) for name in params.blocks if workspace.train(name).exists()]
     return environment.get_template(TEMPLATE).render(
-        changes=list(changes),
-        rows=_read(workspace.compare / "table.json") or [],
+        news=list(news),
+        is_new=is_new,
+        is_first=is_first,
+        unsent=unsent,
+        latest=max(
+            (model["made"] for model in models if model["made"]), key=lambda made: made["started"], default=None
+        ),
         verdicts=_verdicts(workspace),
-        models=[_model(workspace, params, name) for name in params.blocks if workspace.train(name).exists()],
+        groups=_groups(workspace),
+        models=models,
         datasets=[_dataset(workspace, name) for name in params.datasets if workspace.prepared(name).exists()],
-        rebuild=REBUILD,
     )
 
 
-def state(workspace: Workspace, params: Params) -> dict[str, Any]:
-    """What a report is about, in short: digests of data, and the key, params and figures of each model."""
-    models = {}
-    for name in params.blocks:
-        run, metrics = _read(workspace.train(name) / "run.json"), _read(workspace.evaluate(name) / "metrics.json")
-        if run and metrics:
-            figures = {item["name"]: item["value"] for item in metrics["figures"]}
-            models[name] = {"key": run["key"], "params": run["params"]["model"], "figures": figures}
-    prepared = {name: workspace.prepared(name) / files.MANIFEST for name in params.datasets}
-    data = {name: files.sha256_of_file(path) for name, path in prepared.items() if path.exists()}
-    return {"datasets": data, "models": models}
+def duration(seconds: float) -> str:
+    """`3 min 10 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What changed between two states, in words; one sentence when nothing did."""
-    said = []
-    for name, digest in new["datasets"].items():
-        if old["datasets"].get(name) != digest:
-            said.append(f"Dataset {name} is {'new' if name not in old['datasets'] else 'another version'}.")
-    for name, model in new["models"].items():
-        before = old["models"].get(name)
-        if before is None:
-            said.append(f"Model {name} is new.")
-        elif before["key"] != model["key"]:
-            said.append(f"Model {name} was trained again{_params_changed(before['params'], model['params'])}.")
-        if before and before["figures"] != model["figures"]:
-            moved = (
-                f"{metric} {figure(before['figures'].get(metric))} → {figure(value)}"
-                for metric, value in model["figures"].items()
-            )
-            said.append(f"Figures of {name}: {', '.join(moved)}.")
-    said += [f"Model {name} is gone." for name in old["models"].keys() - new["models"].keys()]
-    return said or ["Nothing changed since the last report."]
+def times(value: float | None, baseline: float | None) -> str:
+    """How many times smaller than doing nothing: `29 ×`; a dash where nobody can say."""
+    if not value or not baseline or min(value, baseline) < 0:
+        return "–"
+    return f"{baseline / value:.3g} ×" if value < baseline else "no"
 
 
-def figure(value: float | None) -> str:
-    """A number to four significant digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.4g}"
-
-
-def _params_changed(old: dict[str, Any], new: dict[str, Any]) -> str:
-    changed = [f"{key} {old.get(key)} → {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
-    return f" with {', '.join(changed)}" if changed else ", on other data or code"
-
-
-def _model(workspace: Workspace, params: Params, name: str) -> dict[str, Any]:
-    train, evaluate = workspace.train(name), workspace.evaluate(name)
-    samples = sorted((train / "samples").glob("*.png"))
-    # First, middle and last: how the pictures came to be.
-    chosen = list(dict.fromkeys((samples[0], samples[len(samples) // 2], samples[-1]))) if samples else []
-    metrics = _read(evaluate / "metrics.json")
-    return {
-        "name": name,
-        "config": _read(train / "config.json"),
-        "figures": metrics["figures"] if metrics else [],
-        "shares": (metrics or {}).get("classes"),
-        "curves": charts.curves(files.Journal.read(train / "journal.jsonl")),
-        "steps": [_picture(path, f"after {int(path.stem):,} images") for path in chosen],
-        "grids": [_picture(path, path.stem) for path in sorted(evaluate.glob("*.png"))],
-        "run": _read(train / "run.json"),
-        "provenance": _read(workspace.provenance(name)),
-    }
-
-
-def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
-    folder = workspace.prepared(name)
-    profile = files.read_json(folder / "profile.json")
-    mean = folder / "mean.png"
-    labels = list(zip(profile["labels"], profile["label_counts"], strict=True))
-    return {
-        "name": name,
-        "profile": profile,
-        "digest": files.manifest_digest(folder),
-        "mean": _picture(mean, "mean image") if mean.exists() else None,
-        "labels": labels,
-        "most": max((count for _, count in labels), default=1),
-    }
+def _groups(workspace: Workspace) -> list[dict[str, Any]]:
+    """The rows of the comparison, by dataset and task."""
+    rows = _read(workspace.compare / "table.json") or []
+    return [
+        {"dataset": dataset, "task": task, "rows": list(group)}
+        for (task, dataset), group in groupby(rows, key=lambda row: (row["task"], row["dataset"]))
+    ]
 
 
 def _verdicts(workspace: Workspace) -> list[dict[str, Any]]:
     found = []
     for path in sorted((workspace.private / "verdicts").glob("*/verdict.json")):
-        grids = [(path.with_name(f"{who}.png"), who) for who in ("challenger", "champion")]
-        pictures = [_picture(grid, who) for grid, who in grids if grid.exists()]
-        found.append({"name": path.parent.name, "pictures": pictures, **files.read_json(path)})
+        verdict = files.read_json(path)
+        dataset, _, task = path.parent.name.rpartition("-")
+        sides = [
+            {
+                "who": who,
+                "score": verdict[who],
+                "picture": _made_by(workspace, dataset, task, path.with_name(f"{who}.png")),
+            }
+            for who in ("challenger", "champion")
+            if verdict[who]
+        ]
+        found.append({**verdict, "dataset": dataset, "task": task, "done": DONE[verdict["decision"]], "sides": sides})
     return found
+
+
+def _made_by(workspace: Workspace, dataset: str, task: str, path: Path) -> Picture | None:
+    """What a contender made of the same noise, or of the same inputs, as the other."""
+    if task == "translate":
+        profile = _read(workspace.prepared(dataset) / "profile.json")
+        return _strip(path, profile["size"], TRANSLATED) if profile else None
+    return _shown(path, "from the same noise", 540)
+
+
+def _model(workspace: Workspace, name: str) -> dict[str, Any]:
+    train, evaluate = workspace.train(name), workspace.evaluate(name)
+    config, made = files.read_json(train / "config.json"), _read(workspace.provenance(name))
+    metrics, run = _read(evaluate / "metrics.json"), files.read_json(train / "run.json")
+    classes, side = (metrics or {}).get("classes"), config["shape"][1]
+    return {
+        "name": name,
+        "config": config,
+        "run": run,
+        "measured": _read(evaluate / "run.json"),
+        "made": made and {**made, "started": datetime.fromisoformat(made["started"])},
+        "classes": list(zip(classes["labels"], classes["shares"], strict=True)) if classes else [],
+        "curves": charts.curves(files.Journal.read(train / "journal.jsonl")),
+        "evolution": _evolution(sorted((train / "samples").glob("*.png")), side),
+        "samples": _shown(evaluate / "samples.png", "samples from fixed noise", 540),
+        "reconstructions": _strip(evaluate / "reconstructions.png", side, "unseen images, and their reconstructions"),
+        "translations": _strip(evaluate / "translations.png", side, TRANSLATED),
+    }
+
+
+def _evolution(paths: Sequence[Path], side: int) -> list[Picture]:
+    """How the samples came to be: the same corner of a few of the grids, first and last among them."""
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(EVOLUTION, len(paths))).round().astype(int))
+    found = []
+    for path in (paths[index] for index in chosen):
+        with Image.open(path, formats=["PNG"]) as image:
+            edge = CORNER * (side + GAP) - GAP
+            corner = image.crop((0, 0, min(edge, image.width), min(edge, image.height)))
+        found.append(_picture(corner, f"{int(path.stem):,} images", 150))
+    return found
+
+
+def _strip(path: Path, side: int, caption: str) -> Picture | None:
+    """A sheet whose columns are inputs and outputs, laid down: a row of inputs, below it a row of outputs."""
+    if not path.exists():
+        return None
+    with Image.open(path, formats=["PNG"]) as image:
+        sheet = np.asarray(image)
+    cell = side + GAP
+    rows, columns = (sheet.shape[0] + GAP) // cell, (sheet.shape[1] + GAP) // cell
+    padded = np.pad(sheet, [(0, GAP), (0, GAP), *[(0, 0)] * (sheet.ndim - 2)], constant_values=255)
+    tiles = padded.reshape(rows, cell, columns, cell, *sheet.shape[2:]).swapaxes(0, 2)
+    lying = tiles.reshape(columns * cell, rows * cell, *sheet.shape[2:])[:-GAP, :-GAP]
+    return _picture(Image.fromarray(lying), caption, 720)
+
+
+def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
+    folder = workspace.prepared(name)
+    profile, summary = files.read_json(folder / "profile.json"), _read(workspace.raw(name) / "summary.json")
+    return {
+        "name": name,
+        "profile": profile,
+        "quarantined": (summary or {}).get("quarantined", {}),
+        "digest": files.manifest_digest(folder),
+        "mean": _shown(folder / "mean.png", "mean of the train split", 140),
+        "labels": list(zip(profile["labels"], profile["label_counts"], strict=True)),
+    }
 
 
 def _read(path: Path) -> Any:
     return files.read_json(path) if path.exists() else None
 
 
-def _picture(path: Path, caption: str) -> Picture:
-    return Picture(f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}", caption)
+def _shown(path: Path, caption: str, room: int) -> Picture | None:
+    """A PNG as it is, enlarged into `room` pixels; None where there is none."""
+    if not path.exists():
+        return None
+    with Image.open(path, formats=["PNG"]) as image:
+        return _picture(image, caption, room)
+
+
+def _picture(image: Image.Image, caption: str, room: int) -> Picture:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Picture(source, caption, image.width * max(1, room // image.width))

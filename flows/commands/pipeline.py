@@ -144,10 +144,9 @@ def judge(
 def report() -> None:
     """Write report.html from the files of the workspace."""
     workspace, params = _workspace()
-    from gen.report import render
+    from gen.report import write
 
-    files.write(workspace.report, render(workspace, params))
-    print(f"Open {workspace.report}")
+    print(f"Open {_shown(write(workspace, params))}")
 
 
 def apply(settings: Sequence[str], *, wait: bool = False) -> None:
@@ -230,7 +229,7 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     if outcome.unsent:
         unsent = f"\nMLflow was not reached, so these wait: {', '.join(outcome.unsent)}. The next retrain does them."
         typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
-    print(f"\nNext: open {_shown(workspace.report)}, run `genflows ui` (MLflow) or `genflows generate` (images).")
+    print(f"\nNext: open {_shown(workspace.report)}; `genflows ui` shows MLflow, `genflows generate` makes images.")
 
 
 def _shown(path: Path) -> str:

@@ -1,6 +1,5 @@
 """The command `genflows` as a user meets it: real processes, their output and exit codes."""
 
-import os
 import resource
 import shutil
 import signal
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,29 +18,64 @@ from PIL import Image
 from flows import cli
 from gen import files
 from gen.workspace import Workspace
-from tests.conftest import ROOT, TINY, environment
+from tests.conftest import ROOT, TINY, environment, make_workspace
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 
 GENFLOWS = (sys.executable, "-m", "flows.cli")
 HEAVY = {"torch", "mlflow", "prefect", "dvc", "pandas", "numpy", "pydantic", "rich.table"}
 
 
-def genflows(
-    place: Workspace | Path, *arguments: str, answer: str = "", **extra: str
-) -> "subprocess.CompletedProcess[str]":
-    """Run the command in a workspace (or any folder)."""
-    root = place.root if isinstance(place, Workspace) else place
+class Here:
+    """The command in this process: what it needs to import is imported once for all tests."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self.patch = patch
+        self.capture = capture
+
+    def __call__(self, place: Workspace | Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run it in a workspace (or any folder)."""
+        self.patch.chdir(place.root if isinstance(place, Workspace) else place)
+        self.patch.setattr(sys, "argv", ["genflows", *arguments])
+        self.patch.setenv("COLUMNS", "80")
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = self.capture.readouterr()
+        return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out, err)
+
+    def done(self, place: Workspace | Path, *arguments: str) -> str:
+        """Run it and return what it printed; it has to succeed."""
+        ended = self(place, *arguments)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A tiny workspace in which nothing has run, and nothing that these tests do changes it."""
+    return make_workspace(tmp_path_factory.mktemp("untouched") / "workspace")
+
+
+def genflows(place: Workspace, *arguments: str, answer: str = "", **extra: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as a process of its own."""
     return subprocess.run(
         [*GENFLOWS, *arguments],
-        cwd=root,
-        env=environment(root if isinstance(place, Workspace) else ROOT) | {"COLUMNS": "80"} | extra,
+        cwd=place.root,
+        env=environment(place.root) | {"COLUMNS": "80"} | extra,
         input=answer,
         capture_output=True,
         text=True,
     )
 
 
-def done(place: Workspace | Path, *arguments: str, answer: str = "", **extra: str) -> str:
-    """Run the command and return what it printed; it has to succeed."""
+def done(place: Workspace, *arguments: str, answer: str = "", **extra: str) -> str:
+    """Run the command as a process of its own and return what it printed; it has to succeed."""
     ended = genflows(place, *arguments, answer=answer, **extra)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -56,8 +89,8 @@ def dead_server() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    shown = done(tmp_path, "--help")
+def test_help_lists_every_command_and_imports_nothing_heavy(here: Here, tmp_path: Path) -> None:
+    shown = here.done(tmp_path, "--help")
     manual = (ROOT / "docs" / "reference" / "cli.md").read_text()
     for commands in cli.COMMANDS.values():
         for command in commands:
@@ -68,8 +101,8 @@ def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("arguments", [[command.__name__, "--help"] for of in cli.COMMANDS.values() for command in of])
-def test_every_command_explains_itself(arguments: list[str], tmp_path: Path) -> None:
-    assert "Usage: genflows" in done(tmp_path, *arguments)
+def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_path: Path) -> None:
+    assert "Usage: genflows" in here.done(tmp_path, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -96,46 +129,46 @@ def test_every_command_explains_itself(arguments: list[str], tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_paragraph(
-    tiny: Workspace, arguments: list[str], code: int, words: str
+    here: Here, untouched: Workspace, arguments: list[str], code: int, words: str
 ) -> None:
-    ended = genflows(tiny, *arguments)
+    ended = here(untouched, *arguments)
     assert (ended.returncode, ended.stdout) == (code, "")
     assert words in ended.stderr
     assert ended.stderr.startswith("genflows: ")
     assert len(ended.stderr.splitlines()) == 1
-    assert tiny.params_file.read_text() == TINY
+    assert untouched.params_file.read_text() == TINY
 
 
-def test_a_params_file_that_cannot_be_used_is_a_wrong_call(tiny: Workspace) -> None:
+def test_a_params_file_that_cannot_be_used_is_a_wrong_call(here: Here, tiny: Workspace) -> None:
     tiny.params_file.write_text(TINY.replace("latent_dim: 8", "latent_dim: many", 1))
-    ended = genflows(tiny, "publish", "gan")
+    ended = here(tiny, "publish", "gan")
     assert ended.returncode == 2
     assert "`models.gan.latent_dim` is 'many'" in ended.stderr
 
 
-def test_outside_of_a_workspace_it_says_so(tmp_path: Path) -> None:
-    ended = genflows(tmp_path, "data")
+def test_outside_of_a_workspace_it_says_so(here: Here, tmp_path: Path) -> None:
+    ended = here(tmp_path, "data")
     assert ended.returncode == 1
     assert "No workspace here" in ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "data", "digit"], ["data", "digit", "--debug"]])
-def test_a_traceback_is_shown_when_asked_for(tiny: Workspace, arguments: list[str]) -> None:
-    ended = genflows(tiny, *arguments)
+def test_a_traceback_is_shown_when_asked_for(untouched: Workspace, arguments: list[str]) -> None:
+    ended = genflows(untouched, *arguments)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
 
 
-def test_set_edits_alone_and_before_a_command(tiny: Workspace) -> None:
-    done(tiny, "--set", "models.vae.latent_dim=32", "--set", "models.gan.batch=16")
+def test_set_edits_alone_and_before_a_command(here: Here, tiny: Workspace) -> None:
+    here.done(tiny, "--set", "models.vae.latent_dim=32", "--set", "models.gan.batch=16")
     text = tiny.params_file.read_text()
     assert "latent_dim: 32" in text
     assert "batch: 16" in text
     assert "gan:  # the smallest of its kind" in text
 
 
-def test_the_plan_of_a_fresh_workspace_is_to_run_everything(tiny: Workspace) -> None:
-    shown = done(tiny, "retrain", "--dry-run")
+def test_the_plan_of_a_fresh_workspace_is_to_run_everything(here: Here, tiny: Workspace) -> None:
+    shown = here.done(tiny, "retrain", "--dry-run")
     assert "11 of 11 stages would run" in shown
 
 
@@ -164,12 +197,14 @@ def test_an_interrupted_command_leaves_nothing_behind(tiny: Workspace) -> None:
     assert command.returncode == 130
     assert "interrupted" in told.lower()
     assert not list((tiny.root / "data").rglob("*.partial"))
-    done(tiny, "ingest", "digits")
 
 
-def test_without_mlflow_a_command_says_what_is_owed(copied: Workspace, dead_server: str) -> None:
+def test_without_mlflow_a_command_says_what_is_owed(
+    here: Here, copied: Workspace, dead_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", dead_server)
     for arguments in (["models"], ["publish", "gan"], ["compare"]):
-        ended = genflows(copied, *arguments, MLFLOW_TRACKING_URI=dead_server)
+        ended = here(copied, *arguments)
         assert ended.returncode == 3, ended.stderr
         assert "genflows publish" in ended.stderr
         assert ("vae" in ended.stdout) == (arguments == ["compare"])  # what lies here is compared all the same
@@ -192,9 +227,9 @@ def test_no_room_on_the_disk_keeps_what_was_there(finished: Workspace, tmp_path:
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_an_image_depends_on_the_seed_and_its_number_alone(finished: Workspace, tmp_path: Path) -> None:
+def test_an_image_depends_on_the_seed_and_its_number_alone(here: Here, finished: Workspace, tmp_path: Path) -> None:
     for name, count, seed in (("few", "3", "5"), ("many", "70", "5"), ("other", "3", "6")):
-        done(finished, "generate", "--model", "gan", "-n", count, "--seed", seed, "--out", str(tmp_path / name))
+        here.done(finished, "generate", "--model", "gan", "-n", count, "--seed", seed, "--out", str(tmp_path / name))
     few, many, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("few", "many", "other")
     )
@@ -203,8 +238,8 @@ def test_an_image_depends_on_the_seed_and_its_number_alone(finished: Workspace, 
     assert not few.items() & other.items()
 
 
-def test_a_grid_is_one_picture(finished: Workspace, tmp_path: Path) -> None:
-    done(finished, "generate", "--model", "vae", "-n", "9", "--out", str(tmp_path / "grid.png"))
+def test_a_grid_is_one_picture(here: Here, finished: Workspace, tmp_path: Path) -> None:
+    here.done(finished, "generate", "--model", "vae", "-n", "9", "--out", str(tmp_path / "grid.png"))
     with Image.open(tmp_path / "grid.png") as grid:
         assert (grid.size, grid.mode) == ((3 * 28 + 4, 3 * 28 + 4), "L")
 
@@ -222,9 +257,11 @@ def drawings(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_translated_but_for_what_is_no_image(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+def test_a_folder_is_translated_but_for_what_is_no_image(
+    here: Here, finished: Workspace, drawings: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    ended = genflows(finished, "translate", str(drawings), str(out), "--model", "cyclegan")
+    ended = here(finished, "translate", str(drawings), str(out), "--model", "cyclegan")
     assert ended.returncode == 1
     assert "1 of 3 files could not be used" in ended.stderr
     assert "broken.png" in ended.stderr
@@ -234,24 +271,28 @@ def test_a_folder_is_translated_but_for_what_is_no_image(finished: Workspace, dr
         assert (image.size, image.mode) == ((28, 28), "L")
 
 
-def test_one_image_is_translated_there_and_back(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+def test_one_image_is_translated_there_and_back(
+    here: Here, finished: Workspace, drawings: Path, tmp_path: Path
+) -> None:
     there, back = tmp_path / "there.png", tmp_path / "back.png"
-    done(finished, "translate", str(drawings / "colour.jpg"), str(there), "--model", "cyclegan")
-    done(finished, "translate", str(drawings / "colour.jpg"), str(back), "--model", "cyclegan", "--back")
+    here.done(finished, "translate", str(drawings / "colour.jpg"), str(there), "--model", "cyclegan")
+    here.done(finished, "translate", str(drawings / "colour.jpg"), str(back), "--model", "cyclegan", "--back")
     assert there.read_bytes() != back.read_bytes()
 
 
-def test_two_inputs_never_become_one_output(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
+def test_two_inputs_never_become_one_output(here: Here, finished: Workspace, drawings: Path, tmp_path: Path) -> None:
     shutil.copy(drawings / "colour.jpg", drawings / "colour.png")
-    ended = genflows(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "cyclegan")
+    ended = here(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "cyclegan")
     assert ended.returncode == 2
     assert "would both be translated to one file" in ended.stderr
 
 
-def test_a_model_is_used_for_its_own_task_alone(finished: Workspace, drawings: Path, tmp_path: Path) -> None:
-    wrong = genflows(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "gan")
+def test_a_model_is_used_for_its_own_task_alone(
+    here: Here, finished: Workspace, drawings: Path, tmp_path: Path
+) -> None:
+    wrong = here(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "gan")
     assert "does not translate" in wrong.stderr
-    wrong = genflows(finished, "generate", "--model", "cyclegan", "--out", str(tmp_path / "out.png"))
+    wrong = here(finished, "generate", "--model", "cyclegan", "--out", str(tmp_path / "out.png"))
     assert "makes no images from noise" in wrong.stderr
 
 
@@ -266,10 +307,10 @@ def test_clean_asks_first(copied: Workspace) -> None:
     assert not kept.exists()
 
 
-def test_doctor_leaves_with_1_when_something_is_wrong(tiny: Workspace) -> None:
-    assert "All is well." in done(tiny, "doctor")
+def test_doctor_leaves_with_1_when_something_is_wrong(here: Here, tiny: Workspace) -> None:
+    assert "All is well." in here.done(tiny, "doctor")
     shutil.rmtree(tiny.root / ".dvc")
-    ended = genflows(tiny, "doctor")
+    ended = here(tiny, "doctor")
     assert ended.returncode == 1
     assert "FAIL  dvc" in ended.stdout
     assert "Fix: Run `dvc init`" in ended.stdout
@@ -284,8 +325,7 @@ def _get(url: str, host: str) -> int:
         return refused.code
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_mlflows_pages_are_for_this_machine_and_end_with_the_command(tiny: Workspace, asked: signal.Signals) -> None:
+def test_mlflows_pages_are_for_this_machine_and_end_with_the_command(tiny: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -305,14 +345,22 @@ def test_mlflows_pages_are_for_this_machine_and_end_with_the_command(tiny: Works
                 break
         assert _get(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}") == 200
         assert _get(f"http://127.0.0.1:{port}", "elsewhere.example") == 403
-        busy = genflows(tiny, "ui", "--port", str(port))
-        assert f"--port {port + 1}" in busy.stderr
     finally:
-        command.send_signal(asked)
+        command.terminate()  # as Ctrl-C would
         command.communicate(timeout=60)
     assert command.returncode == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", port))
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0  # the server has ended with it
+
+
+def test_a_port_that_is_taken_is_no_surprise(here: Here, tiny: Workspace) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = here(tiny, "ui", "--port", str(port))
+    assert ended.returncode == 1
+    assert f"`genflows ui --port {port + 1}`" in ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -340,10 +388,10 @@ def test_a_retrain_ends_with_a_table_and_what_to_open_next(retrained: Retrained)
 
 
 @together
-def test_registered_versions_are_listed_and_compared(retrained: Retrained, tmp_path: Path) -> None:
+def test_registered_versions_are_listed_and_compared(here: Here, retrained: Retrained, tmp_path: Path) -> None:
     workspace, _ = retrained
-    assert "champion" in done(workspace, "models", "digits-sample")
-    shown = done(workspace, "compare", "--csv", str(tmp_path / "table.csv"))
+    assert "champion" in here.done(workspace, "models", "digits-sample")
+    shown = here.done(workspace, "compare", "--csv", str(tmp_path / "table.csv"))
     assert max(map(len, shown.splitlines()[:-1])) <= 80
     table = pd.read_csv(tmp_path / "table.csv")
     assert {"workspace", "champion 1"} <= set(table["version"])
@@ -352,7 +400,7 @@ def test_registered_versions_are_listed_and_compared(retrained: Retrained, tmp_p
 
 
 @together
-def test_the_champion_generates_by_default_and_by_name(retrained: Retrained, tmp_path: Path) -> None:
+def test_the_champion_generates_by_default_and_by_name(here: Here, retrained: Retrained, tmp_path: Path) -> None:
     workspace, _ = retrained
     names: dict[str, list[str]] = {
         "default": [],
@@ -360,35 +408,33 @@ def test_the_champion_generates_by_default_and_by_name(retrained: Retrained, tmp
         "version": ["--model", "digits-sample/1"],
     }
     for name, model in names.items():
-        done(workspace, "generate", "-n", "4", "--out", str(tmp_path / f"{name}.png"), *model)
+        here.done(workspace, "generate", "-n", "4", "--out", str(tmp_path / f"{name}.png"), *model)
     assert len({(tmp_path / f"{name}.png").read_bytes() for name in names}) == 1
-    ended = genflows(workspace, "generate", "--model", "digits-sample/7")
+    ended = here(workspace, "generate", "--model", "digits-sample/7")
     assert ended.returncode == 1
     assert "no version `7`" in ended.stderr
 
 
 @together
-def test_data_is_listed_compared_and_restored(retrained: Retrained) -> None:
+def test_data_is_listed_compared_and_restored(here: Here, retrained: Retrained) -> None:
     workspace, _ = retrained
-    assert "5,000" in done(workspace, "data", "digits")
-    assert "images" in done(workspace, "data", "digits", "--diff", "current", "current")
+    assert "5,000" in here.done(workspace, "data", "digits")
+    assert "images" in here.done(workspace, "data", "digits", "--diff", "current", "current")
     shutil.rmtree(workspace.raw("digits"))
-    assert "is current" in done(workspace, "data", "digits", "--restore", "current")
+    assert "is current" in here.done(workspace, "data", "digits", "--restore", "current")
     assert (workspace.raw("digits") / "index.csv").exists()
 
 
 @together
-def test_a_promotion_can_be_rolled_back(retrained: Retrained) -> None:
+def test_a_promotion_can_be_rolled_back(here: Here, retrained: Retrained) -> None:
     workspace, _ = retrained
-    assert "champion already" in done(workspace, "promote", "digits-sample/1")
-    refused = genflows(workspace, "rollback", "digits-sample")
+    assert "champion already" in here.done(workspace, "promote", "digits-sample/1")
+    refused = here(workspace, "rollback", "digits-sample")
     assert refused.returncode == 1
     assert "no previous champion" in refused.stderr
-    assert "version 1 is champion" in done(workspace, "promote", "edges-translate/1")
+    assert "version 1 is champion" in here.done(workspace, "promote", "edges-translate/1")
 
 
-def test_the_shell_completes_names(tiny: Workspace) -> None:
+def test_the_shell_completes_names(untouched: Workspace) -> None:
     extra = {"_GENFLOWS_COMPLETE": "complete_bash", "COMP_WORDS": "genflows publish ", "COMP_CWORD": "2"}
-    shown: Callable[[], str] = lambda: genflows(tiny, **extra).stdout  # noqa: E731
-    assert shown().split() == ["gan", "vae", "cyclegan"]
-    assert os.environ.get("_GENFLOWS_COMPLETE") is None
+    assert genflows(untouched, **extra).stdout.split() == ["gan", "vae", "cyclegan"]

@@ -60,6 +60,10 @@ if __name__ == "__main__":
 """
 
 
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
 def states(outcome: Outcome) -> dict[str, str]:
     return {run.name: run.state for run in outcome.runs if run.name != "report"}
 
@@ -213,3 +217,43 @@ def test_that_nobody_hears_is_no_failure(toy: Workspace) -> None:
     assert "The notice could not be sent" in said[-1]
     retrain(toy, ingest=False, notify="slack-webhook/there-is-none", say=said.append)
     assert "The notice could not be sent" in said[-1]
+
+
+def test_the_whole_way_then_nothing_then_one_model_alone(tiny: Workspace) -> None:
+    first = retrain(tiny, say=quiet)
+    assert first.exit_code == 0, first.summary
+    assert {run.name for run in first.trained} == {"train@gan", "train@vae", "train@cyclegan"}
+    assert {run.state for run in first.runs} == {"ran"}
+    assert {(verdict.dataset, verdict.task) for verdict in first.verdicts} == {
+        ("digits", "sample"),
+        ("edges", "translate"),
+    }
+    assert tiny.report.stat().st_size > 10_000
+
+    second = retrain(tiny, say=quiet)
+    assert second.exit_code == 0, second.summary
+    assert second.trained == ()
+    assert {run.name for run in second.runs if run.state == "ran" and "@" in run.name} == set()
+    assert not any(run.name.startswith("extractor") for run in second.runs), "it is pinned"
+
+    tiny.params_file.write_text(tiny.params_file.read_text().replace("latent_dim: 4", "latent_dim: 5"))
+    third = retrain(tiny, say=quiet)
+    assert [run.name for run in third.trained] == ["train@vae"]
+    cached = {run.name for run in third.runs if run.state == "cached"}
+    assert {"train@gan", "evaluate@gan", "train@cyclegan", "reference@digits"} <= cached
+
+
+def test_without_mlflow_it_finishes_and_says_what_is_unsent(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    outcome = retrain(copied, ingest=False, say=quiet)
+    assert outcome.failed == ()
+    assert set(outcome.unsent) == {
+        "publish gan", "publish vae", "publish cyclegan", "judge digits sample", "judge edges translate",
+    }  # fmt: skip
+    assert outcome.exit_code == 5
+    assert copied.report.exists()
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    outcome = retrain(copied, ingest=False, say=quiet)
+    assert (outcome.unsent, outcome.trained, outcome.exit_code) == ((), (), 0)
+    assert {verdict.decision for verdict in outcome.verdicts} <= {"promote", "keep"}

@@ -20,7 +20,7 @@ def test_an_error_of_the_program_has_no_paragraph() -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "disk is full while writing /w/file"),
+        (errno.ENOSPC, "disk is full: /w/file could not be written"),
         (errno.EDQUOT, "quota is used up"),
         (errno.EACCES, "/w/file may not be read or written"),
         (errno.EROFS, "read-only"),

@@ -121,7 +121,7 @@ def test_pictures_show_the_same_noise(real: tuple[Prepared, Reference], negative
     assert made["samples"].shape == (8 * 14 - 2, 8 * 14 - 2, 1)
     np.testing.assert_array_equal(made["samples"], pictures(published(Replay()), real[0], SETTINGS)["samples"])
     translated = pictures(published(Negative(-1), "translate"), negatives[0], SETTINGS)["translations"]
-    assert translated.shape == (12 * 14 - 2, 3 * 14 - 2, 1)
+    assert translated.shape == (3 * 14 - 2, 3 * 4 * 14 - 2, 1)
 
 
 def test_halves_that_are_too_small_give_no_spread(real: tuple[Prepared, Reference]) -> None:

@@ -53,8 +53,9 @@ def test_one_class_teaches_nothing_so_rotations_do() -> None:
 
 def test_no_images_are_too_few() -> None:
     empty = features.Lesson(bars(0, 0)[0], None)
+    five = features.Lesson(bars(5, 0)[0], None)
     with pytest.raises(TooFewImagesError, match="has 0 and 5"):
-        features.train(empty, features.Lesson(bars(5, 0)[0], None), [], dimension=8, dataset="bars", data="0")
+        features.train(empty, five, [], dimension=8, dataset="bars", data="0", budget=64)
 
 
 def test_rotations_can_be_learned() -> None:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from flows.commands import images, pipeline, registry, upkeep
+from flows.terminal import hanging
 from gen.errors import UserError, describe
 
 DEBUG = "GENFLOWS_DEBUG"
@@ -73,13 +74,7 @@ def _fail(error: Exception) -> NoReturn:
 def _complain(paragraph: str) -> None:
     """Write to stderr, wrapped between words on a terminal and whole in a log."""
     paragraph = f"genflows: {paragraph}"
-    if sys.stderr.isatty():
-        import shutil
-        import textwrap
-
-        width = min(shutil.get_terminal_size().columns, 100)
-        paragraph = textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
-    typer.secho(paragraph, fg=typer.colors.RED, err=True)
+    typer.secho(hanging(paragraph) if sys.stderr.isatty() else paragraph, fg=typer.colors.RED, err=True)
 
 
 app = typer.Typer(

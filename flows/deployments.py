@@ -17,6 +17,7 @@ from flows.server import prefect_server
 from flows.stages import Say
 from gen import orphan
 from gen.errors import UserError
+from gen.tracking.environment import mlflow_environment
 from gen.workspace import Workspace
 
 
@@ -39,6 +40,7 @@ def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say:
 
 def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, say: Say = print) -> None:
     """Retrain by any schedule of Prefect's, until SIGINT or SIGTERM."""
+    mlflow_environment()
     os.environ[orphan.DRIVER] = orphan.this_process()
     if notify:
         os.environ[notices.ADDRESS] = notify  # for the processes to come

@@ -182,9 +182,11 @@ def mlflow(workspace: Workspace) -> Check:
         connected = store.connect(workspace)
         count = len(registry.versions(connected))
     except UserError as error:
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            return Check("mlflow", str(error), "Do as it says: nothing is lost, the files under runs/ hold it all.")
         fix = "Start that server, correct MLFLOW_TRACKING_URI, or unset it to use the workspace's own database."
-        return Check("mlflow", str(error).partition(" Nothing is lost")[0], fix)
-    where = os.environ.get("MLFLOW_TRACKING_URI", "the workspace's own database")
+        return Check("mlflow", str(error).partition(" (")[0], fix)
+    where = os.environ.get("MLFLOW_TRACKING_URI") or "the workspace's own database"
     return Check("mlflow", f"{where}, {count} versions registered")
 
 

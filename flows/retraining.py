@@ -5,6 +5,7 @@ from flows.environment import prefect_environment
 from flows.outcome import Outcome
 from flows.server import prefect_server
 from flows.stages import Say
+from gen.tracking.environment import mlflow_environment
 from gen.workspace import Workspace
 
 
@@ -19,6 +20,7 @@ def retrain(
     dvc.yaml. Ctrl-C and SIGTERM stop it within seconds, and it goes on from there the next time.
     """
     prefect_environment(workspace)
+    mlflow_environment()
     with stages.exclusive(workspace, wait=wait), prefect_server(workspace) as server:
         # Three seconds of imports, in which the server starts.
         from flows.pipeline import drive

@@ -1,7 +1,9 @@
 """What a command shows: tables, amounts and progress that read well in 80 columns, in a pipe and in a log."""
 
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,11 +35,15 @@ def narration() -> Iterator[Say]:
     if not sys.stdout.isatty():
         yield lambda line: print(line, flush=True)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     bars: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    time = TimeRemainingColumn(elapsed_when_finished=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[count]}"), time
+    ) as progress:
+        # Stages that count nothing take their time too: this one only moves.
+        working = progress.add_task("working", total=None, count="")
 
         def say(line: str) -> None:
             step = PROGRESS.fullmatch(line)
@@ -46,10 +52,20 @@ def narration() -> Iterator[Say]:
                 return
             what, done, total = step["what"], *(int(step[part].replace(",", "")) for part in ("done", "total"))
             if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
+                bars[what] = progress.add_task(what, total=total, count="")
+            progress.update(bars[what], completed=done, count=f"{done:,} / {total:,}")
 
-        yield say
+        try:
+            yield say
+        finally:
+            progress.remove_task(working)
+
+
+def hanging(paragraph: str, indent: int = 0) -> str:
+    """A paragraph that begins in column `indent` and goes on there, wrapped between words."""
+    width = shutil.get_terminal_size().columns - indent
+    lines = textwrap.wrap(paragraph, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def size(count: int) -> str:

@@ -21,12 +21,12 @@ from gen.workspace import Workspace
 TEMPLATE = "report.html.j2"
 FORMAT = 1
 """Of what is remembered from one report to the next."""
-EVOLUTION = 6
+EVOLUTION = 8
 """Sample grids shown of a training, and the corner of each that is cut out."""
 CORNER = 4
 GAP = 2
 """Pixels between the images of a grid: see gen.images.grid."""
-TRANSLATED = "inputs, their translations, and the true images where they are known"
+TRANSLATED = "inputs, each with its translation, and the true image where it is known"
 DONE = {"promote": "promoted", "keep": "not promoted", "undecided": "undecided"}
 
 
@@ -105,7 +105,8 @@ def times(value: float | None, baseline: float | None) -> str:
     """How many times smaller than doing nothing: `29 ×`; a dash where nobody can say."""
     if not value or not baseline or min(value, baseline) < 0:
         return "–"
-    return f"{baseline / value:.3g} ×" if value < baseline else "no"
+    ratio = baseline / value
+    return "worse" if ratio <= 1 else f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"
 
 
 def _groups(workspace: Workspace) -> list[dict[str, Any]]:
@@ -122,25 +123,14 @@ def _verdicts(workspace: Workspace) -> list[dict[str, Any]]:
     for path in sorted((workspace.private / "verdicts").glob("*/verdict.json")):
         verdict = files.read_json(path)
         dataset, _, task = path.parent.name.rpartition("-")
+        caption, room = (TRANSLATED, 720) if task == "translate" else ("from fixed noise", 540)
         sides = [
-            {
-                "who": who,
-                "score": verdict[who],
-                "picture": _made_by(workspace, dataset, task, path.with_name(f"{who}.png")),
-            }
+            {"who": who, "score": verdict[who], "picture": _shown(path.with_name(f"{who}.png"), caption, room)}
             for who in ("challenger", "champion")
             if verdict[who]
         ]
         found.append({**verdict, "dataset": dataset, "task": task, "done": DONE[verdict["decision"]], "sides": sides})
     return found
-
-
-def _made_by(workspace: Workspace, dataset: str, task: str, path: Path) -> Picture | None:
-    """What a contender made of the same noise, or of the same inputs, as the other."""
-    if task == "translate":
-        profile = _read(workspace.prepared(dataset) / "profile.json")
-        return _strip(path, profile["size"], TRANSLATED) if profile else None
-    return _shown(path, "from the same noise", 540)
 
 
 def _model(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -158,8 +148,8 @@ def _model(workspace: Workspace, name: str) -> dict[str, Any]:
         "curves": charts.curves(files.Journal.read(train / "journal.jsonl")),
         "evolution": _evolution(sorted((train / "samples").glob("*.png")), side),
         "samples": _shown(evaluate / "samples.png", "samples from fixed noise", 540),
-        "reconstructions": _strip(evaluate / "reconstructions.png", side, "unseen images, and their reconstructions"),
-        "translations": _strip(evaluate / "translations.png", side, TRANSLATED),
+        "reconstructions": _shown(evaluate / "reconstructions.png", "unseen images, each with its reconstruction", 720),
+        "translations": _shown(evaluate / "translations.png", TRANSLATED, 720),
     }
 
 
@@ -173,20 +163,6 @@ def _evolution(paths: Sequence[Path], side: int) -> list[Picture]:
             corner = image.crop((0, 0, min(edge, image.width), min(edge, image.height)))
         found.append(_picture(corner, f"{int(path.stem):,} images", 150))
     return found
-
-
-def _strip(path: Path, side: int, caption: str) -> Picture | None:
-    """A sheet whose columns are inputs and outputs, laid down: a row of inputs, below it a row of outputs."""
-    if not path.exists():
-        return None
-    with Image.open(path, formats=["PNG"]) as image:
-        sheet = np.asarray(image)
-    cell = side + GAP
-    rows, columns = (sheet.shape[0] + GAP) // cell, (sheet.shape[1] + GAP) // cell
-    padded = np.pad(sheet, [(0, GAP), (0, GAP), *[(0, 0)] * (sheet.ndim - 2)], constant_values=255)
-    tiles = padded.reshape(rows, cell, columns, cell, *sheet.shape[2:]).swapaxes(0, 2)
-    lying = tiles.reshape(columns * cell, rows * cell, *sheet.shape[2:])[:-GAP, :-GAP]
-    return _picture(Image.fromarray(lying), caption, 720)
 
 
 def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:

@@ -229,7 +229,9 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     if outcome.unsent:
         unsent = f"\nMLflow was not reached, so these wait: {', '.join(outcome.unsent)}. The next retrain does them."
         typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
-    print(f"\nNext: open {_shown(workspace.report)}; `genflows ui` shows MLflow, `genflows generate` makes images.")
+    print(f"\nNext:  {_shown(workspace.report):<20}the report")
+    print(f"       {'genflows ui':<20}MLflow's pages")
+    print(f"       {'genflows generate':<20}images of the champion")
 
 
 def _shown(path: Path) -> str:

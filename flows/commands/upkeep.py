@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.completion import names
-from flows.terminal import size, table
+from flows.terminal import hanging, size, table
 from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
@@ -105,10 +105,10 @@ def doctor() -> None:
     failed = 0
     for check in examine(workspace):
         mark = typer.style("ok  ", fg="green") if check.ok else typer.style("FAIL", fg="red")
-        typer.echo(f"{mark}  {check.name:<12} {check.found}")
+        typer.echo(f"{mark}  {check.name:<12} {hanging(check.found, 19)}")
         if not check.ok:
             failed += 1
-            typer.echo(f"{'':19}Fix: {check.fix}")
+            typer.echo(f"{'':19}{hanging(f'Fix: {check.fix}', 19)}")
     if failed:
         typer.echo(f"\n{failed} to mend.")
         raise typer.Exit(1)

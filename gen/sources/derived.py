@@ -57,19 +57,23 @@ def _pictures(snapshot: Snapshot) -> Iterator[Picture]:
 
 
 def edges(pixels: Pixels) -> Pixels:
-    """The outline of an image [H, W, C] as grey [H, W, 1]: its dilation less itself (the external gradient).
+    """The outline of an image [H, W, C] as grey [H, W, 1]: its dilation less its erosion (the morphological gradient).
 
-    Of strokes on black it leaves the contour and empties the inside (Rivest, Soille, Beucher: Morphological gradients,
-    1993).
+    It is bright wherever brightness changes, on both sides of the change (Rivest, Soille, Beucher: Morphological
+    gradients, 1993).
     """
     grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(Image.fromarray(pixels).convert("L"))
     radius = max(1, round(min(grey.shape) * PEN))
-    return (_dilated(_dilated(grey, radius, 0), radius, 1) - grey)[:, :, None]
+    # An erosion is the dilation of the negative.
+    dilated, eroded = _dilated(grey, radius), 255 - _dilated(255 - grey, radius)
+    return (dilated - eroded)[:, :, None]
 
 
-def _dilated(grey: NDArray[np.uint8], radius: int, axis: int) -> NDArray[np.uint8]:
-    """Each pixel's maximum over `radius` neighbours on both sides along one axis."""
-    margin = [(0, 0), (0, 0)]
-    margin[axis] = (radius, radius)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(grey, margin, mode="edge"), 2 * radius + 1, axis)
-    return np.asarray(windows.max(axis=-1), np.uint8)
+def _dilated(grey: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
+    """Each pixel's maximum over the square of `radius` neighbours on every side."""
+    for axis in (0, 1):
+        margin = [(0, 0), (0, 0)]
+        margin[axis] = (radius, radius)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(grey, margin, mode="edge"), 2 * radius + 1, axis)
+        grey = np.asarray(windows.max(axis=-1), np.uint8)
+    return grey

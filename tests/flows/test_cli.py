@@ -384,7 +384,7 @@ def test_a_retrain_ends_with_a_table_and_what_to_open_next(retrained: Retrained)
     assert {line.split()[0] for line in table[2:5]} == {"gan", "vae", "cyclegan"}
     assert max(map(len, table)) <= 80
     assert "nothing was trained" in shown
-    assert "`genflows ui`" in table[-1]
+    assert "genflows generate" in table[-1]
 
 
 @together

@@ -1,6 +1,7 @@
 """A small workspace with real trainings on drawn images, and evaluations whose figures a test chooses."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,31 @@ def workspace(root: Path) -> tuple[Workspace, Params]:
             for number, split in enumerate(SPLITS):
                 for domain in domains:
                     write_shards(folder / split / domain, drawn(64, number), np.arange(64) % 10)
-            files.write_json(folder / "profile.json", {"domains": domains, "size": SIZE, "channels": 1})
+            images.write_png(folder / "mean.png", drawn(1, 0)[0])
+            files.write_json(folder / "profile.json", profile(domains))
     return made, config.load(made.params_file)
+
+
+def profile(domains: list[str]) -> dict[str, Any]:
+    """As prepare@DATASET writes it."""
+    size = {"min": SIZE, "median": float(SIZE), "max": SIZE}
+    source = {
+        "description": "drawn boxes",
+        "height": size,
+        "width": size,
+        "grey": 64,
+        "duplicates": 3,
+        "quarantined": 0,
+    }
+    return {
+        "domains": domains,
+        "size": SIZE,
+        "channels": 1,
+        "counts": {split: dict.fromkeys(domains, 64) for split in SPLITS},
+        "labels": [str(digit) for digit in range(10)],
+        "label_counts": [19] * 10,
+        "source": source,
+    }
 
 
 def trained(made: Workspace, params: Params, model: str) -> None:

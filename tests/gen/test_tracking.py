@@ -31,6 +31,7 @@ from gen.workspace import Workspace
 from tests.gen import fabricated
 
 NAME = "digits-sample"
+RACERS = 3
 
 
 @pytest.fixture(autouse=True)
@@ -266,6 +267,22 @@ def test_store_does_not_depend_on_the_current_folder(
     assert {path.name for path in workspace.private.iterdir()} >= {"mlflow.db", "artifacts"}
 
 
+DOWNGRADE = """
+import alembic.command, sys
+from mlflow.store.db.utils import _get_alembic_config
+alembic.command.downgrade(_get_alembic_config(sys.argv[1]), "-1")
+"""
+
+
+def test_database_of_an_older_mlflow_is_upgraded_by_whoever_comes_first(
+    workspace: Workspace, in_parallel: "InParallel"
+) -> None:
+    (run,) = in_parallel(1, _publish_dcgan, workspace.root)
+    uri = f"sqlite:///{workspace.private / 'mlflow.db'}"
+    subprocess.run([sys.executable, "-c", DOWNGRADE, uri], check=True, capture_output=True)
+    assert in_parallel(2, _publish_dcgan, workspace.root) == [run, run]
+
+
 def test_moved_workspace_does_not_write_to_the_old_place(
     workspace: Workspace, params: Params, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -443,7 +460,7 @@ def test_racing_promotions_lose_nothing(workspace: Workspace, params: Params, in
     store = connect(workspace)
     for model in ("dcgan", "vae"):
         registered(workspace, params, store, model)
-    won = [name for racer in in_parallel(3, _race, workspace.root) for name in racer]
+    won = [name for racer in in_parallel(RACERS, _race, workspace.root) for name in racer]
     moves = promotion.history(store, NAME)
     # Each move began where the one before ended, and each is one that somebody was told had succeeded.
     assert [move["before"] for move in moves] == [None, *(move["after"] for move in moves[:-1])]
@@ -456,12 +473,15 @@ def test_racing_promotions_lose_nothing(workspace: Workspace, params: Params, in
 def _race(root: Path, racer: int) -> list[str]:
     """Promote the one that is not champion, again and again; returns the promotions that went through."""
     store = connect(Workspace(root))
+    pair = [version(store, NAME, number) for number in ("1", "2")]
+    (root / f"ready-{racer}").touch()
+    while len(list(root.glob("ready-*"))) < RACERS:
+        time.sleep(0.001)
     won = []
-    for turn in range(5):
+    for turn in range(15):
         now = champion(store, NAME)
-        other = version(store, NAME, "2" if now and now.number == 1 else "1")
         try:
-            promote(store, other, now.number if now else None, f"{racer}.{turn}")
+            promote(store, pair[now.number % 2 if now else 0], now.number if now else None, f"{racer}.{turn}")
             won.append(f"{racer}.{turn}")
         except ChampionMovedError:
             continue

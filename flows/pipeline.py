@@ -158,7 +158,9 @@ class _Retrain:
             work = partial(delivery.publish, self.workspace, self.params, name, self.say)
             wait([self._submit(f"publish {name}", work, [f"evaluate@{name}"])])
         for (dataset, task), published in contests.items():
-            wait([self._submit(f"judge {dataset} {task}", partial(self._judge, dataset, task), published)])
+            # One model that failed does not keep the others of its task from being judged.
+            after = [name for name in published if name in self.ledger] or published
+            wait([self._submit(f"judge {dataset} {task}", partial(self._judge, dataset, task), after)])
 
     def _submit(self, name: str, work: Work, after: Iterable[str] = (), orchestration: Orchestration = ONCE) -> Future:
         """Give a task to Prefect; it begins when those tasks of `after` that this retrain has have ended well."""

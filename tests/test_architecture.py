@@ -68,21 +68,21 @@ def test_deps_cover_what_a_stage_imports_and_no_other_family(tiny: Workspace) ->
     families = {path.name for path in (ROOT / "gen" / "families").glob("*.py")} - {"__init__.py", "base.py"}
     (tiny.root / "data" / "raw").mkdir(parents=True)
     stages = [stage for stage in Repo(str(tiny.root)).index.stages if stage.is_data_source is False]
-    assert {stage.addressing.split("@")[0] for stage in stages} == {
+    assert {stage.name.split("@")[0] for stage in stages} == {
         "prepare", "reference", "train", "evaluate", "compare",
     }  # fmt: skip
     for stage in stages:
-        step, _, name = stage.addressing.partition("@")
+        step, _, name = stage.name.partition("@")
         done = subprocess.run(
             [sys.executable, "-c", IMPORTS, step, name],
             cwd=tiny.root, env=environment(tiny.root), capture_output=True, text=True, check=True,
         )  # fmt: skip
         imported = set(done.stdout.split())
         listed = {dep.def_path for dep in stage.deps if str(dep.def_path).startswith("gen")}
-        assert imported - listed == set(), f"{stage.addressing}: dvc.yaml lacks deps"
+        assert imported - listed == set(), f"{stage.name}: dvc.yaml lacks deps"
         own = {Path(path).name for path in imported if path.startswith("gen/families/")}
         others = {path for path in listed if Path(path).name in families - own}
-        assert others == set(), f"{stage.addressing} would run again for another family's file"
+        assert others == set(), f"{stage.name} would run again for another family's file"
 
 
 def test_a_run_records_the_code_it_depends_on(finished: Workspace) -> None:

@@ -203,27 +203,14 @@ def _show_plan(workspace: Workspace) -> None:
 
 def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     """The table of models with what was decided on them, and what to open next."""
-    print()
-    if workspace.compare.exists():
-        decisions = {(verdict.dataset, verdict.task): verdict.decision for verdict in outcome.verdicts}
-        ranked = [row for row in files.read_json(workspace.compare / "table.json") if row["rank"]]
-        rows = [
-            (
-                row["model"],
-                row["dataset"],
-                row["metric"],
-                figure(row["value"], row["spread"]),
-                figure(row["floor"]),
-                decisions.get((row["dataset"], row["task"]), "-") if row["rank"] == 1 else "",
-            )
-            for row in ranked
-        ]
-        table(("model", "dataset", "metric", "figure", "floor", "verdict"), rows, numbers=("figure", "floor"))
     for run in outcome.failed:
         typer.secho(f"\n{run.name}: {run.reason}", fg=typer.colors.RED, err=True)
     if outcome.failed or outcome.stopped:
+        # The table would be that of the retrain before.
         print("\nWhat was finished is kept: `genflows retrain` goes on from there.")
         return
+    print()
+    _show_table(workspace, outcome)
     if not outcome.trained:
         print("\nNothing had changed, so nothing was trained.")
     if outcome.unsent:
@@ -232,6 +219,23 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     print(f"\nNext:  {_shown(workspace.report):<20}the report")
     print(f"       {'genflows ui':<20}MLflow's pages")
     print(f"       {'genflows generate':<20}images of the champion")
+
+
+def _show_table(workspace: Workspace, outcome: "Outcome") -> None:
+    decisions = {(verdict.dataset, verdict.task): verdict.decision for verdict in outcome.verdicts}
+    rows = [
+        (
+            row["model"],
+            row["dataset"],
+            row["metric"],
+            figure(row["value"], row["spread"]),
+            figure(row["floor"]),
+            decisions.get((row["dataset"], row["task"]), "-") if row["rank"] == 1 else "",
+        )
+        for row in files.read_json(workspace.compare / "table.json")
+        if row["rank"]
+    ]
+    table(("model", "dataset", "metric", "figure", "floor", "verdict"), rows, numbers=("figure", "floor"))
 
 
 def _shown(path: Path) -> str:

@@ -35,6 +35,11 @@ class Store:
     private: Path
     """The workspace's private folder: locks and fetched versions."""
 
+    @property
+    def place(self) -> str:
+        """The address, fit to be shown: without the user and password that it may hold."""
+        return _without_secrets(self.uri)
+
     def lock(self, name: str) -> Path:
         """The file whose lock serialises one kind of change, among the processes of this workspace."""
         return self.private / f"mlflow-{name}.lock"

@@ -341,7 +341,7 @@ def test_mlflows_pages_are_for_this_machine_and_end_with_the_command(tiny: Works
     try:
         assert command.stdout.readline() == f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)\n"
         for line in command.stdout:
-            if "startup complete" in line:
+            if "Uvicorn running" in line:
                 break
         assert _get(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}") == 200
         assert _get(f"http://127.0.0.1:{port}", "elsewhere.example") == 403

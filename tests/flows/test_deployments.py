@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
 from flows.deployments import schedule
@@ -64,6 +65,18 @@ def test_a_server_that_is_not_there_names_the_setting(tmp_path: Path, monkeypatc
         server.wait()
 
 
+def test_a_server_ends_when_its_process_is_killed(tmp_path: Path) -> None:
+    command = (
+        "from pathlib import Path; import time; from flows.server import prefect_server; from gen.workspace import *\n"
+        f"with prefect_server(Workspace(Path({str(tmp_path)!r}))) as server: print(server.process.pid); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-uc", command], env=environment(ROOT), stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        server = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+    assert server.wait(timeout=10) is None or not server.is_running()
+
+
 @pytest.mark.parametrize("cron", ["whenever", "61 * * * *", "* * *", ""])
 def test_a_cron_expression_that_is_none(tmp_path: Path, cron: str) -> None:
     with pytest.raises(UserError, match="no cron expression"):
@@ -74,7 +87,8 @@ def test_a_schedule_fires_and_is_not_paused_when_it_ends(tmp_path: Path) -> None
     toy = make_toy(tmp_path / "toy", SLEEPY)
     begun, awake = toy.root / "begun", toy.root / "awake"
     awake.touch()
-    process = subprocess.Popen([sys.executable, "-c", SERVE, str(toy.root)], cwd=toy.root, env=environment(ROOT))
+    often = environment(ROOT) | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(toy.root)], cwd=toy.root, env=often)
     try:
         assert eventually(lambda: begun.exists() and len(begun.read_text().split()) >= 2, seconds=120)
         awake.unlink()

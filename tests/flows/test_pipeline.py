@@ -122,7 +122,8 @@ def test_a_failure_holds_up_its_dependents_alone_and_the_next_run_goes_on(toy: W
     assert eventually(lambda: set(shown(prefect).get("Cached", [])) == set(states(outcome)))
 
 
-def test_stages_that_train_run_one_at_a_time(toy: Workspace) -> None:
+def test_stages_that_train_have_the_accelerator_to_themselves(toy: Workspace) -> None:
+    toy.params_file.write_text(toy.params_file.read_text().replace("device: cpu", "device: cuda"))
     retrain(toy, ingest=False)
     lines = [line.split() for line in (toy.root / "order").read_text().splitlines()]
     assert [what for _, what in lines] == ["begins", "ends", "begins", "ends"]

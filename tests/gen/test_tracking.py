@@ -29,9 +29,7 @@ from gen.tracking.runs import COMPLETE, KEY
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
 from tests.gen import fabricated
-
-NAME = "digits-sample"
-RACERS = 3
+from tests.gen.rivals import NAME, RACERS, publish_dcgan, race
 
 
 @pytest.fixture(autouse=True)
@@ -242,16 +240,9 @@ def test_long_curves_are_sent_whole(workspace: Workspace, params: Params, store:
 
 
 def test_processes_that_publish_first_and_at_once_make_one_run(workspace: Workspace, in_parallel: "InParallel") -> None:
-    runs = in_parallel(3, _publish_dcgan, workspace.root)
+    runs = in_parallel(3, publish_dcgan, workspace.root)
     assert len(set(runs)) == 1
     assert len(connect(workspace).client.search_runs([connect(workspace).experiment])) == 1
-
-
-def _publish_dcgan(root: Path, _: int) -> str:
-    from gen import config
-
-    workspace = Workspace(root)
-    return publish(workspace, config.load(workspace.params_file), "dcgan")
 
 
 # The connection
@@ -275,12 +266,12 @@ alembic.command.downgrade(_get_alembic_config(sys.argv[1]), "-1")
 
 
 def test_database_of_an_older_mlflow_is_upgraded_by_whoever_comes_first(
-    workspace: Workspace, in_parallel: "InParallel"
+    workspace: Workspace, params: Params, store: Store, in_parallel: "InParallel"
 ) -> None:
-    (run,) = in_parallel(1, _publish_dcgan, workspace.root)
+    run = publish(workspace, params, "dcgan", store)
     uri = f"sqlite:///{workspace.private / 'mlflow.db'}"
     subprocess.run([sys.executable, "-c", DOWNGRADE, uri], check=True, capture_output=True)
-    assert in_parallel(2, _publish_dcgan, workspace.root) == [run, run]
+    assert in_parallel(2, publish_dcgan, workspace.root) == [run, run]
 
 
 def test_moved_workspace_does_not_write_to_the_old_place(
@@ -313,8 +304,10 @@ def test_server_holds_the_same_runs_and_versions(
     workspace: Workspace, params: Params, store: Store, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = content(store, publish(workspace, params, "vae", store))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    credentials = server.replace("//", "//user:secret@")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", credentials)
     remote = connect(workspace)
+    assert (remote.uri, remote.place) == (credentials, server)
     run = publish(workspace, params, "vae")
     assert content(remote, run) == local
     challenger = registered(workspace, params, remote, "vae")
@@ -460,7 +453,7 @@ def test_racing_promotions_lose_nothing(workspace: Workspace, params: Params, in
     store = connect(workspace)
     for model in ("dcgan", "vae"):
         registered(workspace, params, store, model)
-    won = [name for racer in in_parallel(RACERS, _race, workspace.root) for name in racer]
+    won = [name for racer in in_parallel(RACERS, race, workspace.root) for name in racer]
     moves = promotion.history(store, NAME)
     # Each move began where the one before ended, and each is one that somebody was told had succeeded.
     assert [move["before"] for move in moves] == [None, *(move["after"] for move in moves[:-1])]
@@ -468,24 +461,6 @@ def test_racing_promotions_lose_nothing(workspace: Workspace, params: Params, in
     assert all(count == 1 for count in Counter(won).values())
     assert aliases(store)["champion"] == moves[-1]["after"]
     assert aliases(store)["previous"] == moves[-1]["before"]
-
-
-def _race(root: Path, racer: int) -> list[str]:
-    """Promote the one that is not champion, again and again; returns the promotions that went through."""
-    store = connect(Workspace(root))
-    pair = [version(store, NAME, number) for number in ("1", "2")]
-    (root / f"ready-{racer}").touch()
-    while len(list(root.glob("ready-*"))) < RACERS:
-        time.sleep(0.001)
-    won = []
-    for turn in range(15):
-        now = champion(store, NAME)
-        try:
-            promote(store, pair[now.number % 2 if now else 0], now.number if now else None, f"{racer}.{turn}")
-            won.append(f"{racer}.{turn}")
-        except ChampionMovedError:
-            continue
-    return won
 
 
 # Several processes

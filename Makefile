@@ -8,7 +8,7 @@ run: $(SET_UP)
 	@$(BIN)/genflows retrain
 
 test: $(SET_UP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2
 
 check: $(SET_UP)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gen.errors import UserError, describe
+from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
 
 LEAST_FREE = 2 * 2**30
@@ -186,7 +187,7 @@ def mlflow(workspace: Workspace) -> Check:
             return Check("mlflow", str(error), "Do as it says: nothing is lost, the files under runs/ hold it all.")
         fix = "Start that server, correct MLFLOW_TRACKING_URI, or unset it to use the workspace's own database."
         return Check("mlflow", str(error).partition(" (")[0], fix)
-    where = os.environ.get("MLFLOW_TRACKING_URI") or "the workspace's own database"
+    where = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "")) or "the workspace's own database"
     return Check("mlflow", f"{where}, {count} versions registered")
 
 

@@ -20,9 +20,10 @@ def serve(workspace: Workspace, port: int) -> None:
     mlflow_environment()
     from gen.tracking.store import connect
 
-    uri = connect(workspace).uri
+    store = connect(workspace)
+    uri = store.uri
     if uri.startswith(("http://", "https://")):
-        print(f"MLFLOW_TRACKING_URI names a server, which has pages of its own: {uri}")
+        print(f"MLFLOW_TRACKING_URI names a server, which has pages of its own: {store.place}")
         return
     _check_free(port)
     print(f"MLflow: http://{LOOPBACK}:{port} (Ctrl-C ends it)", flush=True)

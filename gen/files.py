@@ -123,7 +123,12 @@ def verify(folder: Path) -> Mapping[str, Any]:
 
     Raises UserError that names the first file that is missing, changed, a link, or not listed.
     """
-    listed: dict[str, dict[str, Any]] = read_json(folder / MANIFEST)["files"]
+    manifest = read_json(folder / MANIFEST)
+    listed = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(listed, dict):
+        raise UserError(
+            f"{folder / MANIFEST} is no manifest: it lists no files. Restore it with `dvc checkout --force`."
+        )
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise UserError(

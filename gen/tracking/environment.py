@@ -1,6 +1,7 @@
 """What MLflow reads from the environment. Call it once in the command, before mlflow is imported."""
 
 import os
+import re
 
 SETTINGS = {
     # A dead server blocks one call for 247 s with MLflow's own time-outs.
@@ -19,3 +20,8 @@ def mlflow_environment() -> None:
     """Short time-outs, no telemetry, no chatter. What the user has set wins."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def without_secrets(text: str) -> str:
+    """Text with the user and password of every URL left out."""
+    return re.sub(r"//[^/@\s]+@", "//", text)

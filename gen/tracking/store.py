@@ -1,7 +1,6 @@
 """The connection to MLflow: a private SQLite store in the workspace, or the one that MLFLOW_TRACKING_URI names."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from gen import files
 from gen.errors import UserError
+from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
 
 EXPERIMENT = "genflows"
@@ -38,7 +38,7 @@ class Store:
     @property
     def place(self) -> str:
         """The address, fit to be shown: without the user and password that it may hold."""
-        return _without_secrets(self.uri)
+        return without_secrets(self.uri)
 
     def lock(self, name: str) -> Path:
         """The file whose lock serialises one kind of change, among the processes of this workspace."""
@@ -102,14 +102,9 @@ def _asking(uri: str, what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, requests.RequestException) as error:
-        reason = " ".join(_without_secrets(str(error)).split())[:300]
+        reason = " ".join(without_secrets(str(error)).split())[:300]
         raise TrackingUnavailable(
-            f"MLflow at {_without_secrets(uri)} did not answer as it should while {what} ({reason}). Nothing is lost: "
+            f"MLflow at {without_secrets(uri)} did not answer as it should while {what} ({reason}). Nothing is lost: "
             "it mirrors the files under runs/. See that it runs (`genflows doctor` checks it), "
             "then send what is unsent with `genflows publish` and `genflows judge`."
         ) from error
-
-
-def _without_secrets(text: str) -> str:
-    """Text with the user and password of every URL left out."""
-    return re.sub(r"//[^/@\s]+@", "//", text)

@@ -1,0 +1,72 @@
+"""What one person made, another one has: the way through a DVC remote, and the way through plain calls."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gen import config, files
+from gen.steps.compare import compare
+from gen.steps.evaluate import evaluate
+from gen.steps.prepare import prepare
+from gen.steps.reference import reference
+from gen.steps.train import train
+from gen.workspace import Workspace
+from tests.conftest import run
+
+
+def outs(workspace: Workspace) -> dict[str, str]:
+    """SHA-256 of every file that stages make, but provenance, which differs by nature."""
+    folders = [workspace.root / "data" / "prepared", workspace.root / "data" / "reference", workspace.root / "runs"]
+    return {
+        path.relative_to(workspace.root).as_posix(): files.sha256_of_file(path)
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "provenance" not in path.parts and path.name != ".gitignore"
+    }
+
+
+def test_what_was_pushed_is_pulled_and_nothing_trains(copied: Workspace, tmp_path: Path) -> None:
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@t")
+    dvc = (sys.executable, "-m", "dvc")
+    run(copied.root, *dvc, "remote", "add", "-d", "store", str(tmp_path / "remote"))
+    run(copied.root, *dvc, "remote", "modify", "store", "verify", "true")
+    run(copied.root, *git, "add", "-A")
+    run(copied.root, *git, "commit", "-qm", "results")
+    run(copied.root, *dvc, "push", "-q")
+    clone = Workspace(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", copied.root, clone.root], check=True)
+    run(clone.root, *dvc, "pull", "-q")
+    assert outs(clone) == outs(copied)
+    done = run(clone.root, *dvc, "repro")
+    assert "Running stage" not in done.stdout
+    assert "up to date" in done.stdout
+
+
+@pytest.mark.parametrize("model", ["gan", "vae", "cyclegan"])
+def test_plain_calls_of_the_steps_make_the_bytes_that_dvc_made(finished: Workspace, tmp_path: Path, model: str) -> None:
+    own = Workspace(tmp_path)
+    (own.root / "data").mkdir()
+    for folder in ("raw", "extractors"):
+        (own.root / "data" / folder).symlink_to(finished.root / "data" / folder)
+    params = config.load(finished.params_file)
+    dataset = params.model(model).dataset
+    prepare(own, params, dataset)
+    reference(own, params, dataset)
+    code = {
+        step: files.read_json(getattr(finished, step)(model) / "run.json")["code"] for step in ("train", "evaluate")
+    }
+    train(own, params, model, code["train"], say=lambda _: None)
+    evaluate(own, params, model, code["evaluate"])
+    made, expected = outs(own), outs(finished)
+    assert made
+    assert made == {path: expected[path] for path in made}
+
+
+def test_the_table_is_made_of_all_models(finished: Workspace, tmp_path: Path) -> None:
+    own = Workspace(tmp_path)
+    (own.root / "runs").mkdir()
+    (own.root / "runs" / "evaluate").symlink_to(finished.root / "runs" / "evaluate")
+    compare(own, config.load(finished.params_file))
+    assert files.contents(own.compare) == files.contents(finished.compare)

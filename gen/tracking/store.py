@@ -1,5 +1,6 @@
 """The connection to MLflow: a private SQLite store in the workspace, or the one that MLFLOW_TRACKING_URI names."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ def connect(workspace: Workspace) -> Store:
 
 def _open_private(uri: str) -> MlflowClient:
     """Open the workspace's own database; one that an older MLflow wrote is upgraded."""
+    # It tells of every table it makes, and MLFLOW_LOGGING_LEVEL is heard only where mlflow is not imported yet.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     try:
         return MlflowClient(uri)
     except MlflowException as error:

@@ -79,8 +79,6 @@ def _run(step: str, name: str) -> None:
 
 def _settle(machine: "Machine") -> None:
     """Make the process's own settings: threads, and arithmetic that repeats to the bit."""
-    # Threads that wait asleep leave the cores to whoever else works; spinning ones make two programs crawl.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # cuBLAS reads it when it starts; without it deterministic matrix products are refused on CUDA.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch

@@ -23,7 +23,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
-from flows import delivery, notices, outcome, plan, stages, versions
+from flows import delivery, notices, outcome, plan, settings, stages, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
@@ -50,11 +50,11 @@ def drive(workspace: Workspace, server: Server, *, ingest: bool, notify: str | N
         outcomes.append(_Retrain(Workspace(Path(workspace)), say).run(ingest=ingest, notify=notify))
         return _state(outcomes[0])
 
-    settings: dict[Any, Any] = {PREFECT_API_URL: server.url}
+    prefect_settings: dict[Any, Any] = {PREFECT_API_URL: server.url}
     if server.process:
         # It dies with this process, so nobody is there to miss a heartbeat; the thread that beats costs a second.
-        settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
-    with temporary_settings(settings):
+        prefect_settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
+    with temporary_settings(prefect_settings):
         state = here(str(workspace.root), return_state=True)
         _flush()
     if not outcomes:
@@ -93,7 +93,10 @@ class _Retrain:
     def __init__(self, workspace: Workspace, say: Say) -> None:
         self.workspace = workspace
         self.say = say
-        self.params = config.load(workspace.params_file)
+        # All of it, before hours go by: also the blocks that only later tasks read.
+        self.params = settings.check(config.read_yaml(workspace.params_file))
+        for name in self._missing_extractors():
+            self.params.taught_by(name)
         self.stop = Stop()
         self.futures: dict[str, Future] = {}
         self.ledger: dict[str, TaskRun] = {}
@@ -124,9 +127,12 @@ class _Retrain:
 
     def _make_extractors(self) -> None:
         """Those that are not there. One that is stays as it is, or no two retrains could be compared."""
-        for name in sorted({dataset.extractor for dataset in self.params.datasets.values()}):
-            if not self.workspace.extractor(name).exists():
-                wait([self._submit(f"extractor {name}", partial(self._extractor, name), [_ingesting(name)])])
+        for name in self._missing_extractors():
+            wait([self._submit(f"extractor {name}", partial(self._extractor, name), [_ingesting(name)])])
+
+    def _missing_extractors(self) -> list[str]:
+        names = sorted({dataset.extractor for dataset in self.params.datasets.values()})
+        return [name for name in names if not self.workspace.extractor(name).exists()]
 
     def _drive_graph(self) -> None:
         """DVC's graph, a task for each stage. It is read now, for what came before may have changed the data."""

@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from gen import config, files, sources
+from gen.config import Params
 from gen.errors import BadParamsError
 from gen.strict import nearest
 
@@ -50,13 +51,14 @@ def assign(text: str, assignment: str) -> str:
     return changed
 
 
-def check(values: Mapping[str, Any]) -> None:
+def check(values: Mapping[str, Any]) -> Params:
     """Check a whole params.yaml: blocks, sources, and each model by its family. Raises BadParamsError."""
     params = config.from_values(values)
     for name, dataset in params.datasets.items():
         sources.parse_block(dataset.source, f"datasets.{name}.source")
     for name in params.blocks:
         params.model(name)
+    return params
 
 
 def _value(assignment: str, written: str) -> Any:

@@ -79,6 +79,15 @@ class Params:
             raise BadParamsError(f"params.yaml has no dataset `{name}`. {nearest(name, list(self.datasets))}")
         return self.datasets[name]
 
+    def taught_by(self, extractor: str) -> Dataset:
+        """The dataset that the extractor of this name is trained on; raises UserError where there is none."""
+        if extractor not in self.datasets:
+            raise BadParamsError(
+                f"The extractor `{extractor}` would be trained on the dataset `{extractor}`, but params.yaml has none "
+                f"of that name. Set `extractor:` to one of: {', '.join(self.datasets)}."
+            )
+        return self.datasets[extractor]
+
     def model(self, name: str) -> ModelConfig:
         """The checked config of the model called `name`; raises UserError for an unknown or impossible one."""
         if name not in self.blocks:

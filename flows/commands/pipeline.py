@@ -218,7 +218,10 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
         typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
     print(f"\nNext:  {_shown(workspace.report):<20}the report")
     print(f"       {'genflows ui':<20}MLflow's pages")
-    print(f"       {'genflows generate':<20}images of the champion")
+    if any(verdict.task == "sample" for verdict in outcome.verdicts):
+        print(f"       {'genflows generate':<20}images of the champion")
+    else:
+        print(f"       {'genflows translate':<20}your images, by the champion")
 
 
 def _show_table(workspace: Workspace, outcome: "Outcome") -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from gen import features, files
 from gen.config import Params
-from gen.errors import BadParamsError
 from gen.snapshot import Snapshot
 from gen.steps.prepare import prepared_arrays
 from gen.workspace import Workspace
@@ -17,12 +16,7 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
     What was there is replaced: whoever calls asks first whether a new one is wanted, for figures in different
     extractors are never ranked together. Raises UserError when there is no such dataset or no snapshot of it.
     """
-    if name not in params.datasets:
-        raise BadParamsError(
-            f"The extractor `{name}` would be trained on the dataset `{name}`, but params.yaml has none of that name. "
-            f"Set `extractor:` to one of: {', '.join(params.datasets)}."
-        )
-    dataset = params.dataset(name)
+    dataset = params.taught_by(name)
     snapshot = Snapshot(workspace.raw(name))
     lesson, test = (
         features.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))

@@ -160,6 +160,25 @@ def test_a_bad_graph_is_told_before_anything_runs(toy: Workspace) -> None:
         retrain(toy, ingest=False)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "named"),
+    [
+        ("latent_dim: 4", "latent: 4", "Did you mean `latent_dim`"),
+        (
+            "extractor: digits",
+            "extractor: letters",
+            "would be trained on the dataset `letters`, but params.yaml has none",
+        ),
+        ("kind: mnist-5k", "kind: mnist-5", "Did you mean `mnist-5k`"),
+    ],
+)
+def test_bad_params_are_told_before_anything_runs(toy: Workspace, good: str, bad: str, named: str) -> None:
+    toy.params_file.write_text(toy.params_file.read_text().replace(good, bad))
+    with pytest.raises(UserError, match=named):
+        retrain(toy, ingest=False)
+    assert not (toy.root / "a").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_leaves_nothing_and_goes_on_the_next_time(tmp_path: Path, number: signal.Signals) -> None:
     toy = make_toy(tmp_path / "toy", SLOW)

@@ -1,5 +1,6 @@
 """A workspace of a few shell commands, in which the drivers can be tried in seconds."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ datasets:
   digits: {source: {kind: mnist-5k}, size: 28, channels: 1, extractor: digits}
 models:
   vae: {family: vae, dataset: digits, network: convolutional, latent_dim: 4, width: 4, images: 512, batch: 32,
-        learning_rate: 0.001, log_every: 128, sample_every: 256}
+        learning_rate: 0.001, log_every: 128, checkpoint_every: 256}
 judge: {samples: 512, seed: 0, resamples: 10, margin: 2.0}
 """
 
@@ -82,6 +83,15 @@ def eventually(condition: Callable[[], object], seconds: float = 60) -> bool:
             return True
         time.sleep(0.1)
     return bool(condition())
+
+
+def commands(marker: object) -> list[str]:
+    """The command lines of `processes(marker)`; of one that ends meanwhile, nothing."""
+    lines = []
+    for process in processes(marker):
+        with contextlib.suppress(psutil.Error):
+            lines.append(" ".join(process.cmdline()))
+    return lines
 
 
 def processes(marker: object) -> list[psutil.Process]:

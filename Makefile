@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: run test check bench
+.PHONY: run test test-all check bench
 run: $(SET_UP)
 	@$(BIN)/genflows retrain
 
 test: $(SET_UP)
 	@$(BIN)/python -m pytest -n 2
+
+test-all: $(SET_UP)
+	@$(BIN)/python -m pytest -n 2 -m "long or not long"
 
 check: $(SET_UP)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

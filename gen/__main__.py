@@ -62,10 +62,13 @@ def _run(step: str, name: str) -> None:
             _settle(params.machine)
             reference(workspace, params, name)
         case "train":
+            from gen.leaving import Leave
             from gen.steps.train import train
 
+            leave = Leave()
+            leave.listen()
             _settle(params.machine)
-            train(workspace, params, name, _code(params, name), say=_say)
+            train(workspace, params, name, _code(params, name), say=_say, leaving=lambda: leave.asked)
         case "evaluate":
             from gen.steps.evaluate import evaluate
 

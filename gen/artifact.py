@@ -84,7 +84,8 @@ class Published:
         """
         import torch
 
-        from gen.families.base import Sampler, noise
+        from gen.families.base import Sampler
+        from gen.noise import noise
 
         if not isinstance(self.network, Sampler):
             raise UserError(
@@ -168,6 +169,6 @@ def load(folder: Path, device: str = "cpu") -> Published:
         task=config["task"],
         dataset=config["dataset"],
         shape=config["shape"],
-        network=network.to(device).eval(),
+        network=network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
         device=device,
     )

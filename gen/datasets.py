@@ -1,4 +1,4 @@
-"""Prepared uint8 shards, and the endless seeded batches that a training reads from them.
+"""Prepared uint8 shards, and the endless seeded batches that a training takes from them.
 
 A prepared folder holds, for each split (train, select, report) and each domain:
 `SPLIT/DOMAIN/00000.npy ...` uint8 [N, H, W, C]; `SPLIT/DOMAIN/labels.npy` int64 [N] where there are labels;
@@ -6,7 +6,7 @@ A prepared folder holds, for each split (train, select, report) and each domain:
 and `profile.json` and `index.csv` for the whole. One-domain datasets call it `images`, others `a` and `b`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from torch import Tensor
 from gen import files
 from gen.errors import UserError
 from gen.images import Pixels, to_float
+from gen.order import Order
 
 Split = Literal["train", "select", "report"]
 SPLITS: tuple[Split, ...] = ("train", "select", "report")
@@ -83,27 +84,20 @@ def write_shards(folder: Path, pixels: Pixels, labels: NDArray[np.int64] | None 
         np.save(folder / "labels.npy", labels, allow_pickle=False)
 
 
-def batches(
-    domains: Sequence[Pixels], size: int, generator: torch.Generator, device: torch.device
-) -> Iterator[tuple[Tensor, ...]]:
-    """Endless batches: a tensor [size, C, H, W] in [-1, 1] for each domain, unpaired, each domain in its own order.
+class Batches:
+    """Batches of training images from one or two domains, each a function of the images seen before it."""
 
-    Every image of a domain is seen once before any is seen again (a batch may span two such rounds).
-    """
-    resident = [torch.from_numpy(pixels).to(device) for pixels in domains]
-    orders = [_endless_order(len(pixels), generator) for pixels in domains]
-    while True:
-        yield tuple(
-            to_float(pixels[_take(order, size).to(device)]) for pixels, order in zip(resident, orders, strict=True)
-        )
+    def __init__(self, domains: Sequence[Pixels], size: int, seed: int, device: torch.device) -> None:
+        """Every domain uint8 [N, H, W, C] in an order of its own; their images are not paired."""
+        self.size = size
+        self.device = device
+        self.resident = [torch.from_numpy(pixels).to(device) for pixels in domains]
+        self.orders = [Order(len(pixels), seed, stream) for stream, pixels in enumerate(domains)]
 
+    def at(self, images: int) -> tuple[Tensor, ...]:
+        """The batch after so many images: a tensor [size, C, H, W] in [-1, 1] for each domain.
 
-def _endless_order(count: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Single indices, permutation after permutation; each domain draws from its own stream."""
-    own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
-    while True:
-        yield from torch.randperm(count, generator=own).unbind()
-
-
-def _take(order: Iterator[Tensor], size: int) -> Tensor:
-    return torch.stack([next(order) for _ in range(size)])
+        Every image of a domain is seen once before any is seen again (a batch may span two such passes).
+        """
+        chosen = (torch.from_numpy(order.at(images, self.size)).to(self.device) for order in self.orders)
+        return tuple(to_float(pixels[indices]) for pixels, indices in zip(self.resident, chosen, strict=True))

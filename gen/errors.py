@@ -26,6 +26,12 @@ class BusyError(UserError):
     exit_code = 4
 
 
+class LeftError(UserError):
+    """A training was asked to end before its budget was seen."""
+
+    exit_code = 130
+
+
 def describe(error: BaseException) -> str | None:
     """One paragraph for an error that the user can mend, None for one that only a programmer can."""
     if isinstance(error, UserError):

@@ -23,6 +23,7 @@ from gen import files
 from gen.errors import TooFewImagesError, UserError
 from gen.images import Pixels, to_float
 from gen.strict import Strict, parse
+from gen.tensors import write_tensors
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -117,8 +118,7 @@ class Extractor:
 
     def save(self, folder: Path) -> None:
         """Write weights and description into `folder`; the manifest is its maker's."""
-        state = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        safetensors.torch.save_file(state, folder / WEIGHTS)
+        write_tensors(folder / WEIGHTS, self.network.state_dict())
         files.write_json(folder / CONFIG, self.description.model_dump())
 
     @property

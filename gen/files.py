@@ -42,14 +42,23 @@ def write(path: Path, data: bytes | str) -> None:
     # Beside the target: a rename is atomic only inside one file system.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with _naming(path), partial.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of the system's: that of a write to an open file names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -67,9 +76,9 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON ({error}). Delete it and run again.") from None
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -89,11 +98,13 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
+        for path in partial.rglob("*"):
+            _sync(path)
         write_manifest(partial)
         if target.exists():
             target.rename(old)
         partial.rename(target)
-        sync_folder(target.parent)
+        _sync(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -124,6 +135,8 @@ def verify(folder: Path) -> Mapping[str, Any]:
     Raises UserError that names the first file that is missing, changed, a link, or not listed.
     """
     manifest = read_json(folder / MANIFEST)
+    if (folder / MANIFEST).read_text(encoding="utf-8") != canonical_json(manifest):
+        raise UserError(f"{folder / MANIFEST} was changed. Restore the folder with `dvc checkout --force`.")
     listed = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(listed, dict):
         raise UserError(
@@ -166,17 +179,30 @@ class Journal:
         """Open `path` for appending; it is created when missing."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab")
+
+    @property
+    def length(self) -> int:
+        """Its length in bytes."""
+        return self._file.tell()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one record and hand it to the operating system."""
-        self._file.write(json.dumps(record, sort_keys=True, allow_nan=False) + "\n")
-        self._file.flush()
+        line = json.dumps(record, sort_keys=True, allow_nan=False).encode() + b"\n"
+        with _naming(self.path):
+            self._file.write(line)
+            self._file.flush()
+
+    def cut(self, length: int) -> None:
+        """Forget what was appended after the first `length` bytes."""
+        self._file.truncate(length)
+        self._file.seek(length)
 
     def close(self) -> None:
-        """Make what was appended survive a power cut, and close."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Make what was appended survive a power cut, and close. To close again does nothing."""
+        if not self._file.closed:
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:

@@ -4,11 +4,9 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +50,19 @@ def imported_code() -> dict[str, str]:
     return {path.relative_to(package.parent).as_posix(): files.sha256_of_file(path) for path in sorted(set(paths))}
 
 
-@contextmanager
-def provenance(path: Path, root: Path, facts: Mapping[str, Any]) -> Iterator[None]:
-    """Time the block and write what differs by nature between equal runs: clock, device, memory, commit."""
-    started, clock = datetime.now(UTC), time.perf_counter()
-    yield
+def write_provenance(path: Path, root: Path, seconds: float, device: str, facts: Mapping[str, Any]) -> None:
+    """Write what differs by nature between equal runs: clock, device, memory, commit.
+
+    `seconds` is how long it took, up to now; `device` the kind of device that it ran on (cpu, cuda, mps).
+    """
     files.write_json(
         path,
         {
             **facts,
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - clock, 3),
+            "started": (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
             "peak_memory_bytes": _peak_memory(),
-            "device": torch.cuda.get_device_name()
-            if torch.cuda.is_available()
-            else platform.processor() or platform.machine(),
+            "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
             "host": platform.node(),
             "python": platform.python_version(),
             "torch": torch.__version__,

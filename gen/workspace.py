@@ -59,6 +59,10 @@ class Workspace:
         """What the stage train@MODEL makes: weights, config, journal, sample grids."""
         return self.root / "runs" / "train" / model
 
+    def unfinished(self, model: str, key: str) -> Path:
+        """What a training under the stage key `key` has on disk until it is over. No stage's out: DVC deletes those."""
+        return self.private / "checkpoints" / f"{model}-{key[:16]}"
+
     def evaluate(self, model: str) -> Path:
         """What the stage evaluate@MODEL makes: figures with their eval cards, grids."""
         return self.root / "runs" / "evaluate" / model

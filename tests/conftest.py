@@ -49,7 +49,7 @@ models:
     learning_rate: 0.0002
     ema_half_life: 128
     log_every: 128
-    sample_every: 256
+    checkpoint_every: 256
   vae:
     family: vae
     dataset: digits
@@ -60,7 +60,7 @@ models:
     batch: 32
     learning_rate: 0.001
     log_every: 128
-    sample_every: 256
+    checkpoint_every: 256
   cyclegan:
     family: cyclegan
     dataset: edges
@@ -73,7 +73,7 @@ models:
     batch: 4
     learning_rate: 0.0002
     log_every: 8
-    sample_every: 16
+    checkpoint_every: 16
 
 judge:
   samples: 512

@@ -1,16 +1,21 @@
-"""What every family shares: the keys of a model's block, and what a trainer and a generator can do."""
+"""What every family shares: the keys of a model's block, and what a published network can do."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from __future__ import annotations
 
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
 from pydantic import Field
-from torch import Tensor, nn
 
 from gen.errors import BadParamsError
-from gen.networks import pyramid
+from gen.schedules import Positive, Schedule, Scheduled
 from gen.strict import Strict
+
+if TYPE_CHECKING:
+    # Whoever only reads params.yaml does not wait for torch.
+    import torch
+    from torch import Tensor, nn
+
+    from gen.families.trainer import Trainer
 
 Task = Literal["sample", "translate"]
 Shape = tuple[int, int, int]
@@ -29,27 +34,25 @@ class ModelConfig(Strict):
     """Budget: images seen in training."""
     batch: int = Field(ge=1)
     """Images of one step."""
-    learning_rate: float = Field(gt=0)
-    decay_from: float = Field(default=1.0, ge=0, le=1)
-    """Share of the budget after which the learning rate falls linearly to 0; 1 keeps it constant."""
-    ema_half_life: int = Field(default=0, ge=0)
+    learning_rate: Positive
+    """Adam's step size."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Adam's memory of the gradient."""
+    beta2: Scheduled = Schedule(value=0.999)
+    """Adam's memory of the squared gradient, below 1."""
+    ema_half_life: Scheduled = Schedule(value=0)
     """Images after which a weight's share in the published average has halved; 0 publishes the last weights."""
     seed: int = Field(default=0, ge=0, lt=2**30)
     """Seed of weights, order of images, and noise."""
     log_every: int = Field(default=2000, ge=1)
     """Images between two records of the journal."""
-    sample_every: int = Field(default=20000, ge=1)
-    """Images between two sample grids."""
+    checkpoint_every: int = Field(default=20000, ge=1)
+    """Images between two sample grids, and between two checkpoints that a sick training goes back to."""
 
     @property
     def task(self) -> Task:
         """What its generators do: noise to image, or domain A to domain B."""
         raise NotImplementedError
-
-    def learning_rate_at(self, progress: float) -> float:
-        """The learning rate after the share `progress` of the budget, in [0, 1)."""
-        left = (1 - progress) / (1 - self.decay_from) if self.decay_from < 1 else 1.0
-        return self.learning_rate * min(1.0, left)
 
     def check_dataset(self, dataset: Any, where: str) -> None:
         """Raise UserError when this model cannot be trained on `dataset` (a gen.config.Dataset)."""
@@ -57,6 +60,8 @@ class ModelConfig(Strict):
 
     def check_size(self, dataset: Any, where: str) -> None:
         """Raise UserError when a convolutional pyramid cannot be built for the dataset's image size."""
+        from gen.networks import pyramid
+
         try:
             pyramid(dataset.size)
         except ValueError as error:
@@ -66,21 +71,9 @@ class ModelConfig(Strict):
         """The networks that are published, freshly initialised, for images of `shape`."""
         raise NotImplementedError
 
-    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "Trainer":
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> Trainer:
         """What trains `published`; it brings what is needed in training only (critics, optimisers)."""
         raise NotImplementedError
-
-
-class Trainer(Protocol):
-    """One model in training."""
-
-    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
-        """One update on one batch: a tensor [B, C, H, W] in [-1, 1] for each domain.
-
-        `progress` is the share of the budget that was seen, in [0, 1): schedules are functions of it.
-        Returns detached scalars by name, still on the device.
-        """
-        ...
 
 
 @runtime_checkable
@@ -121,28 +114,6 @@ class Translator(Protocol):
     def translate_back(self, images: Tensor) -> Tensor:
         """Images of B [N, C, H, W] in [-1, 1] to images of A."""
         ...
-
-
-def noise(count: int, latent_dim: int, seed: int, start: int = 0) -> Tensor:
-    """Standard normal [count, latent_dim] on the CPU; row i depends on `seed` and `start + i` alone."""
-    # Philox takes seed and index as its key. (torch's own generator on the CPU keeps 32 bits of a seed.)
-    rows = [
-        np.random.Generator(np.random.Philox(key=[seed, index])).standard_normal(latent_dim, np.float32)
-        for index in range(start, start + count)
-    ]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, latent_dim)
-
-
-def adam(module: nn.Module, learning_rate: float, betas: list[float]) -> torch.optim.Adam:
-    """Adam over all weights of `module` that learn, fused into one kernel where the device has it."""
-    weights = [weight for weight in module.parameters() if weight.requires_grad]
-    return torch.optim.Adam(weights, lr=learning_rate, betas=(betas[0], betas[1]), fused=True)
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Set the learning rate of every group."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
 
 
 def require_domains(dataset: Any, wanted: int, where: str, family: str) -> None:

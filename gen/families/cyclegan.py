@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from gen.errors import BadParamsError
-from gen.families.base import ModelConfig, Shape, Task, adam, require_domains, set_learning_rate
+from gen.families.base import ModelConfig, Shape, Task, require_domains
+from gen.families.trainer import Trainer, frozen
 from gen.losses import least_squares
 from gen.networks import initialise, translator
 
@@ -31,8 +32,6 @@ class CycleGanConfig(ModelConfig):
     """Weight of the identity loss, as a share of `cycle`."""
     pool: int = Field(default=50, ge=0)
     """Generated images remembered for the discriminators."""
-    betas: list[float] = Field(default=[0.5, 0.999], min_length=2, max_length=2)
-    """Adam's decay rates."""
 
     @property
     def task(self) -> Task:
@@ -81,79 +80,78 @@ class TranslatorPair(nn.Module):
 class ImagePool:
     """Remembers generated images, so that a discriminator also sees older ones (section 4, Training details)."""
 
-    def __init__(self, size: int, randomness: torch.Generator) -> None:
-        self.size = size
+    def __init__(self, size: int, shape: Shape, randomness: torch.Generator, device: torch.device) -> None:
+        """Empty, with room for `size` images of `shape`."""
         self.randomness = randomness
-        self.images: list[Tensor] = []
+        self.images = torch.zeros(size, *shape, device=device)
+        self.filled = torch.zeros((), dtype=torch.int64)
 
     def exchange(self, images: Tensor) -> Tensor:
         """Each image [N, C, H, W] is stored; with even odds an older one is given back in its place."""
-        given = []
-        for image in images:
-            if len(self.images) < self.size:
-                self.images.append(image)
-                given.append(image)
-            elif self.size and float(torch.rand((), generator=self.randomness)) < 0.5:
-                index = int(torch.randint(self.size, (), generator=self.randomness))
-                given.append(self.images[index])
+        if not len(self.images):
+            return images
+        given = images.clone()
+        for place, image in enumerate(images):
+            if self.filled < len(self.images):
+                self.images[self.filled] = image
+                self.filled += 1
+            elif float(torch.rand((), generator=self.randomness)) < 0.5:
+                index = int(torch.randint(len(self.images), (), generator=self.randomness))
+                given[place] = self.images[index]
                 self.images[index] = image
-            else:
-                given.append(image)
-        return torch.stack(given)
+        return given
 
 
-class CycleGanTrainer:
+class CycleGanTrainer(Trainer):
     """One update of both generators, then one of both discriminators, a batch."""
 
     def __init__(
-        self, config: CycleGanConfig, published: TranslatorPair, shape: Shape, generator: torch.Generator
+        self, config: CycleGanConfig, published: TranslatorPair, shape: Shape, randomness: torch.Generator
     ) -> None:
         self.config = config
         self.pair = published
         self.judge_a = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
         self.judge_b = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
         self.judges = nn.ModuleList([self.judge_a, self.judge_b])
-        initialise(self.judges, generator)
+        initialise(self.judges, randomness)
         device = next(published.parameters()).device
         self.judges.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.pool_a = ImagePool(config.pool, generator)
-        self.pool_b = ImagePool(config.pool, generator)
-        self.generator_optimiser = adam(published, config.learning_rate, config.betas)
-        self.discriminator_optimiser = adam(self.judges, config.learning_rate, config.betas)
+        self.pools = [ImagePool(config.pool, shape, randomness, device) for _ in "ab"]
+        super().__init__(config, {"generators": self.pair, "discriminators": self.judges}, randomness)
 
-    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
+    def memory(self) -> dict[str, Tensor]:
+        """The generated images in both pools, and how many there are."""
+        pools = dict(zip("ab", self.pools, strict=True))
+        return {
+            f"pool_{name}.{key}": getattr(pool, key) for name, pool in pools.items() for key in ("images", "filled")
+        }
+
+    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Update on unpaired images of A and B."""
         real_a, real_b = batch
-        for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
-            set_learning_rate(optimiser, self.config.learning_rate_at(progress))
         fake_a, fake_b, losses = self._update_generators(real_a, real_b)
-        fake_a, fake_b = self.pool_a.exchange(fake_a), self.pool_b.exchange(fake_b)
+        fake_a, fake_b = (pool.exchange(fake) for pool, fake in zip(self.pools, (fake_a, fake_b), strict=True))
         return losses | self._update_discriminators((real_a, fake_a), (real_b, fake_b))
 
     def _update_generators(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        self.judges.requires_grad_(False)
-        fake_b, fake_a = self.pair.translate(real_a), self.pair.translate_back(real_b)
-        game = least_squares(self.judge_b(fake_b), 1) + least_squares(self.judge_a(fake_a), 1)
-        cycle = l1_loss(self.pair.translate_back(fake_b), real_a) + l1_loss(self.pair.translate(fake_a), real_b)
-        loss = game + self.config.cycle * cycle
-        losses = {"generator": game.detach(), "cycle": cycle.detach()}
-        if self.config.identity:
-            identity = l1_loss(self.pair.translate(real_b), real_b) + l1_loss(self.pair.translate_back(real_a), real_a)
-            loss = loss + self.config.cycle * self.config.identity * identity
-            losses["identity"] = identity.detach()
-        self.generator_optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.generator_optimiser.step()
-        self.judges.requires_grad_(True)
+        with frozen(self.judges):
+            fake_b, fake_a = self.pair.translate(real_a), self.pair.translate_back(real_b)
+            game = least_squares(self.judge_b(fake_b), 1) + least_squares(self.judge_a(fake_a), 1)
+            cycle = l1_loss(self.pair.translate_back(fake_b), real_a) + l1_loss(self.pair.translate(fake_a), real_b)
+            loss, losses = game + self.config.cycle * cycle, {"generator": game.detach(), "cycle": cycle.detach()}
+            if self.config.identity:
+                same_a, same_b = self.pair.translate_back(real_a), self.pair.translate(real_b)
+                identity = l1_loss(same_b, real_b) + l1_loss(same_a, real_a)
+                loss = loss + self.config.cycle * self.config.identity * identity
+                losses["identity"] = identity.detach()
+            self.update("generators", loss)
         return fake_a.detach(), fake_b.detach(), losses
 
     def _update_discriminators(self, *domains: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         losses = {}
-        self.discriminator_optimiser.zero_grad()
         for name, judge, (real, fake) in zip("ab", (self.judge_a, self.judge_b), domains, strict=True):
             # Halved, so that it learns more slowly than the generators (section 4, Training details).
             loss = 0.5 * (least_squares(judge(real), 1) + least_squares(judge(fake), 0))
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses[f"discriminator_{name}"] = loss.detach()
-        self.discriminator_optimiser.step()
-        return losses
+            losses[f"discriminator_{name}"] = loss
+        self.update("discriminators", torch.stack(list(losses.values())).sum())
+        return {name: loss.detach() for name, loss in losses.items()}

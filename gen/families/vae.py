@@ -7,9 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.families.base import ModelConfig, Shape, Task, adam, require_domains, set_learning_rate
+from gen.families.base import ModelConfig, Shape, Task, require_domains
+from gen.families.trainer import Trainer
 from gen.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 from gen.networks import convolutional, initialise
+from gen.schedules import Positive, Schedule
 
 
 class VaeConfig(ModelConfig):
@@ -22,7 +24,7 @@ class VaeConfig(ModelConfig):
     """Feature maps at the finest level."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Of a pixel: bernoulli takes greys as probabilities, gaussian learns one sigma."""
-    beta: float = Field(default=1.0, gt=0)
+    beta: Positive = Schedule(value=1)
     """Weight of the KL; 1 is the evidence bound."""
 
     @property
@@ -84,21 +86,17 @@ class Autoencoder(nn.Module):
         return torch.sigmoid(decoded) * 2 - 1 if self.likelihood == "bernoulli" else decoded.clamp(-1, 1)
 
 
-class VaeTrainer:
+class VaeTrainer(Trainer):
     """One update of encoder and decoder a batch."""
 
-    def __init__(self, config: VaeConfig, published: Autoencoder, generator: torch.Generator) -> None:
+    def __init__(self, config: VaeConfig, published: Autoencoder, randomness: torch.Generator) -> None:
         self.config = config
-        self.randomness = generator
         self.autoencoder = published
-        self.optimiser = adam(published, config.learning_rate, [0.9, 0.999])
+        super().__init__(config, {"autoencoder": published}, randomness)
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """Minimise -log p(x|z) + beta KL, in nats per image."""
         (images,) = batch
-        set_learning_rate(self.optimiser, self.config.learning_rate_at(progress))
         nll, kl = (term.mean() for term in self.autoencoder.evidence(images, self.randomness))
-        self.optimiser.zero_grad()
-        (nll + self.config.beta * kl).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self.update("autoencoder", nll + self.config.beta.at(progress) * kl)
         return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}

@@ -1,7 +1,7 @@
 """Networks: modules only. Each file holds what one `network:` of params.yaml names."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02) -> None:
@@ -14,6 +14,31 @@ def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02)
             nn.init.normal_(layer.weight, std=std, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+class Flatten(nn.Module):
+    """Maps [N, C, H, W] to rows [N, H * W * C], in the order in which channels_last memory holds them: no copy.
+
+    Nor does its gradient come in another layout than the maps have, which would slow the layers before it.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, H * W * C]."""
+        return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+class Unflatten(nn.Module):
+    """The way back, to square maps."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        """Of rows of `side` * `side` * `channels` values."""
+        super().__init__()
+        self.channels = channels
+        self.side = side
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[N, H * W * C] to [N, C, H, W]."""
+        return rows.view(-1, self.side, self.side, self.channels).permute(0, 3, 1, 2)
 
 
 def pyramid(size: int) -> tuple[int, int]:

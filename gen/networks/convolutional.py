@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gen.networks import pyramid
+from gen.networks import Flatten, Unflatten, pyramid
 
 
 class Encoder(nn.Module):
@@ -19,9 +19,7 @@ class Encoder(nn.Module):
         for narrow, wide in pairwise(widths):
             layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.SiLU(inplace=True)]
         hidden = 4 * widths[-1]
-        self.trunk = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.SiLU(inplace=True)
-        )
+        self.trunk = nn.Sequential(*layers, Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.SiLU(inplace=True))
         self.mean = nn.Linear(hidden, latent_dim)
         self.log_variance = nn.Linear(hidden, latent_dim)
 
@@ -37,21 +35,21 @@ class Decoder(nn.Module):
     def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
         """`width`: feature maps before the last layer; each coarser level has twice as many."""
         super().__init__()
-        self.side, levels = pyramid(size)
+        side, levels = pyramid(size)
         widths = [channels, *(width * 2**level for level in range(levels))]
-        self.top = widths[-1]
-        self.project = nn.Sequential(
-            nn.Linear(latent_dim, 4 * self.top),
+        top = widths[-1]
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, 4 * top),
             nn.SiLU(inplace=True),
-            nn.Linear(4 * self.top, self.top * self.side**2),
+            nn.Linear(4 * top, top * side**2),
             nn.SiLU(inplace=True),
-        )
-        layers: list[nn.Module] = []
+            Unflatten(top, side),
+        ]
         for narrow, wide in list(pairwise(widths))[:0:-1]:
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1), nn.SiLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1))
 
     def forward(self, latents: Tensor) -> Tensor:
         """Latents [N, latent_dim] to [N, C, S, S]."""
-        pixels: Tensor = self.layers(self.project(latents).view(-1, self.top, self.side, self.side))
+        pixels: Tensor = self.layers(latents)
         return pixels

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from gen.networks import pyramid
+from gen.networks import Flatten, Unflatten, pyramid
 
 Norm = Literal["batch", "none"]
 
@@ -15,10 +15,10 @@ class Generator(nn.Module):
     def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
         """`width`: feature maps before the last layer; each coarser level has twice as many."""
         super().__init__()
-        self.side, levels = pyramid(size)
-        self.top = width * 2 ** (levels - 1)
-        self.project = nn.Linear(latent_dim, self.top * self.side**2, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(self.top), nn.ReLU(inplace=True)]
+        side, levels = pyramid(size)
+        top = width * 2 ** (levels - 1)
+        layers: list[nn.Module] = [nn.Linear(latent_dim, top * side**2, bias=False), Unflatten(top, side)]
+        layers += [nn.BatchNorm2d(top), nn.ReLU(inplace=True)]
         for level in reversed(range(1, levels)):
             wide, narrow = width * 2**level, width * 2 ** (level - 1)
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow)]
@@ -27,7 +27,7 @@ class Generator(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         """Noise [N, latent_dim] to images [N, C, S, S]."""
-        images: Tensor = self.layers(self.project(noise).view(-1, self.top, self.side, self.side))
+        images: Tensor = self.layers(noise)
         return images
 
 
@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
             narrow, wide = width * 2 ** (level - 1), width * 2**level
             layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm == "none"))
             layers += [nn.BatchNorm2d(wide)] * (norm == "batch") + [nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 2 ** (levels - 1) * side**2, 1))
+        self.layers = nn.Sequential(*layers, Flatten(), nn.Linear(width * 2 ** (levels - 1) * side**2, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, C, S, S] to logits [N]."""

@@ -1,20 +1,25 @@
 """train@MODEL: prepared images in, a published network with its journal and sample grids out."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gen import files, images
-from gen.config import Params
-from gen.datasets import Prepared, batches
-from gen.errors import UserError
-from gen.families.base import ModelConfig, Sampler, Translator, noise
-from gen.runs import Identity, provenance
-from gen.training import Average, Record, fit
+from gen import files, images, unfinished
+from gen.config import Machine, Params
+from gen.datasets import Batches, Prepared
+from gen.errors import BusyError, LeftError, UserError
+from gen.families.base import ModelConfig, Sampler, Translator
+from gen.noise import noise
+from gen.runs import Identity, write_provenance
+from gen.tensors import write_tensors
+from gen.training import Average, Record, Training, fit
+from gen.unfinished import Unfinished
 from gen.workspace import Workspace
 
 GRID = 64
@@ -22,13 +27,21 @@ GRID = 64
 
 
 def train(
-    workspace: Workspace, params: Params, name: str, code: Mapping[str, str], say: Callable[[str], None] = print
+    workspace: Workspace,
+    params: Params,
+    name: str,
+    code: Mapping[str, str],
+    say: Callable[[str], None] = print,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train the model called `name` and write runs/train/NAME and runs/provenance/NAME.json.
 
-    `code` holds the digests of the first-party modules that this command imports; with params and data they make
-    the key under which the run is known. Raises UserError for a dataset that the family cannot be trained on, for
-    fewer images than a batch, and for a training that diverges.
+    A training that was broken off goes on from its newest checkpoint, to the same bytes. `code` holds the digests of
+    the first-party modules that this command imports; with params and data they make the key under which the run is
+    known. `leaving` is asked after every step whether to keep what there is and end.
+
+    Raises UserError for a dataset that the family cannot be trained on, for fewer images than a batch, and for a
+    training that diverges; BusyError when another process trains the same; LeftError when it was asked to leave.
     """
     config = params.model(name)
     prepared = Prepared(workspace.prepared(config.dataset))
@@ -40,31 +53,81 @@ def train(
         inputs={workspace.prepared(config.dataset).relative_to(workspace.root).as_posix(): prepared.digest},
         code=code,
     )
+    place = workspace.unfinished(name, identity.key)
     device = torch.device(params.machine.device)
+    with _alone(place, params.machine):
+        training = _at_the_start(config, prepared, domains, device)
+        with contextlib.closing(Unfinished(place, identity, training, lambda line: say(f"{name}  {line}"))) as kept:
+            _drive(kept, _viewer(training.average.network, prepared, device), name, say, leaving)
+            with files.fresh_folder(workspace.train(name)) as folder:
+                kept.copy_out(folder)
+                _publish(folder, name, config, prepared, training.average.network)
+                identity.write(folder)
+            facts = {"model": name, "images": config.images, "threads": params.machine.threads}
+            facts |= {"resumed_at": kept.resumed_at}
+            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, params.machine.device, facts)
+        shutil.rmtree(place)
+
+
+def _at_the_start(
+    config: ModelConfig, prepared: Prepared, domains: list[images.Pixels], device: torch.device
+) -> Training:
     # One stream each for weights, order and noise, so that none moves when another draws more.
-    weights, order, randomness = (torch.Generator().manual_seed(3 * config.seed + stream) for stream in range(3))
+    weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
     network = config.build(prepared.shape, weights)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = config.trainer(network, prepared.shape, randomness)
-    average = Average(network, config.ema_half_life)
-    show = _viewer(average.network, prepared, device)
-    facts = {"model": name, "images": config.images, "threads": params.machine.threads}
-    with (
-        files.fresh_folder(workspace.train(name)) as folder,
-        provenance(workspace.provenance(name), workspace.root, facts),
-    ):
-        journal = files.Journal(folder / "journal.jsonl")
-        images.write_png(folder / "samples" / f"{0:09d}.png", show())
-        shown = 0
-        for record in fit(trainer, average, batches(domains, config.batch, order, device), config):
-            journal.append({"images": record.images, "losses": record.losses})
-            say(_line(name, record, config))
-            if record.images // config.sample_every > shown // config.sample_every or record.images >= config.images:
-                images.write_png(folder / "samples" / f"{record.images:09d}.png", show())
-                shown = record.images
-        journal.close()
-        _publish(folder, name, config, prepared, average.network)
-        identity.write(folder)
+    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, device), config)
+
+
+def _drive(
+    kept: Unfinished,
+    view: Callable[[], images.Pixels],
+    name: str,
+    say: Callable[[str], None],
+    leaving: Callable[[], bool],
+) -> None:
+    """Train to the end of the budget; show, journal, keep, go back and stop."""
+    training = kept.training
+    if not kept.resume():
+        for other in unfinished.others(kept.folder, kept.identity):
+            say(f"{name}  starts afresh: {other}")
+        kept.show(view())
+        kept.keep(milestone=True)
+    for moment in fit(training):
+        if moment.diverged:
+            kept.roll_back()
+            continue
+        if moment.record:
+            kept.record(moment.record)
+            say(_line(name, moment.record, training.config))
+        if moment.milestone:
+            kept.show(view())
+        leave = leaving()
+        if moment.milestone or leave or kept.is_due():
+            kept.keep(milestone=moment.milestone)
+        if leave and moment.images < training.config.images:
+            raise LeftError(
+                f"Stopped as asked: {name} has seen {moment.images:,} of {training.config.images:,} images, and they "
+                "are kept. The same command goes on from there."
+            )
+
+
+@contextlib.contextmanager
+def _alone(place: Path, machine: Machine) -> Iterator[None]:
+    """Be the only process that trains this, and the only one that trains on the accelerator."""
+    with contextlib.ExitStack() as stack:
+        if machine.device != "cpu":
+            # One lock for all workspaces of the machine: a second training would only take memory from the first.
+            stack.enter_context(files.lock(Path(tempfile.gettempdir()) / f"genflows-{machine.device}.lock"))
+        try:
+            stack.enter_context(files.lock(place.with_suffix(".lock"), wait=False))
+        except BlockingIOError:
+            raise BusyError(
+                f"Another process trains the same right now (its files are in {place}). Wait for it, or end it and "
+                "run this command again: it goes on from where that one was."
+            ) from None
+        yield
 
 
 def _check(config: ModelConfig, name: str, prepared: Prepared, counts: list[int]) -> None:
@@ -115,8 +178,7 @@ def _line(name: str, record: Record, config: ModelConfig) -> str:
 
 def _publish(folder: Path, name: str, config: ModelConfig, prepared: Prepared, network: nn.Module) -> None:
     """Write what others load: weights, and all that is needed to build the network they fit."""
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", network.state_dict())
     files.write_json(
         folder / "config.json",
         {

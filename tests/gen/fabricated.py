@@ -21,11 +21,11 @@ datasets:
   edges2digits: {source: {kind: derived, of: digits, drawing: edges}, size: 16, channels: 1, extractor: digits}
 models:
   dcgan: {family: gan, dataset: digits, network: dcgan, latent_dim: 8, width: 4, images: 64, batch: 16,
-          learning_rate: 0.0002, log_every: 16, sample_every: 32}
+          learning_rate: 0.0002, log_every: 16, checkpoint_every: 32}
   vae: {family: vae, dataset: digits, network: convolutional, latent_dim: 4, width: 4, images: 64, batch: 16,
-        learning_rate: 0.001, log_every: 16, sample_every: 32}
+        learning_rate: 0.001, log_every: 16, checkpoint_every: 32}
   edges2digits: {family: cyclegan, dataset: edges2digits, network: translator, width: 4, blocks: 1, halvings: 1,
-                 images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, sample_every: 8}
+                 images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, checkpoint_every: 8}
 judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
 """
 

@@ -1,0 +1,94 @@
+"""What every family's training shares: networks and optimisers whose whole state lies in tensors, changed in place."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gen.families.base import ModelConfig
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside the block the weights of `network` get no gradient: a backward pass only goes through it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+class SickStepError(Exception):
+    """A loss or a gradient is not finite."""
+
+
+class Trainer:
+    """One model in training.
+
+    All that it knows after a step is in its tensors and in the state of `randomness`: that is why a step can be
+    taken back, and why another process can go on from there to the bit.
+    """
+
+    def __init__(self, config: ModelConfig, networks: Mapping[str, nn.Module], randomness: torch.Generator) -> None:
+        """`networks` that learn, by name, in the order in which a step updates them; noise comes from `randomness`."""
+        self.networks = networks
+        self.randomness = randomness
+        self.optimisers = {name: _adam(network, config) for name, network in networks.items()}
+
+    def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
+        """One update on one batch: a tensor [B, C, H, W] in [-1, 1] for each domain.
+
+        `progress` is the share of the budget that was seen, in [0, 1): schedules are functions of it.
+        Returns detached scalars by name, still on the device.
+        """
+        raise NotImplementedError
+
+    def update(self, name: str, loss: Tensor) -> None:
+        """One step of the network called `name` down the gradient of `loss`.
+
+        Raises SickStepError, and changes no weight of it, where loss or gradient is not finite.
+        """
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [weight.grad for weight in self.networks[name].parameters() if weight.grad is not None]
+        # By squares, as Adam sums them: what overflows there does so here.
+        if not torch.stack([loss.detach(), *(gradient.norm() for gradient in gradients)]).isfinite().all():
+            raise SickStepError
+        optimiser.step()
+
+    def passing(self) -> dict[str, Tensor]:
+        """The tensors that a step may have changed already when it turns out to be sick, by name.
+
+        All but the weights and moments of the network that is updated last.
+        """
+        last = list(self.networks)[-1]
+        kept = {f"{last}.{name}" for name, _ in self.networks[last].named_buffers()}
+        return {name: live for name, live in self.tensors().items() if not name.startswith(f"{last}.") or name in kept}
+
+    def memory(self) -> dict[str, Tensor]:
+        """What it remembers between steps besides networks and optimisers, by name."""
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that a step changes, by name: weights, buffers, moments, memory. They are live, not copies."""
+        named = {f"memory.{name}": tensor for name, tensor in self.memory().items()}
+        for name, network in self.networks.items():
+            named |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
+            for index, moments in enumerate(self.optimisers[name].state.values()):
+                named |= {f"{name}.adam.{index}.{key}": tensor for key, tensor in moments.items()}
+        return named
+
+
+def _adam(network: nn.Module, config: ModelConfig) -> torch.optim.Adam:
+    """Adam over all weights, fused into one kernel where the device has it, its moments there from the start."""
+    betas = (config.beta1, config.beta2.value)
+    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate.value, betas=betas, fused=True)
+    for weight in network.parameters():
+        optimiser.state[weight] = {
+            "step": torch.zeros((), device=weight.device),
+            "exp_avg": torch.zeros_like(weight),
+            "exp_avg_sq": torch.zeros_like(weight),
+        }
+    return optimiser

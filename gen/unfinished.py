@@ -1,0 +1,151 @@
+"""What a training that is not over has on disk: its journal, its sample grids and its checkpoints.
+
+It lies in a folder named by the stage's key, so the same command goes on from there and other inputs never do.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gen import files, images
+from gen.checkpoints import Checkpoint, Checkpoints
+from gen.errors import UserError
+from gen.runs import Identity
+from gen.training import Record, Training
+
+INTERVAL = 60.0
+"""Seconds of training that a crash may cost."""
+ROLL_BACKS = 2
+"""After so many a training that diverges again fails."""
+JOURNAL = "journal.jsonl"
+SAMPLES = "samples"
+IDENTITY = "run.json"
+
+
+class Unfinished:
+    """One training's folder. It follows `training`, and puts it back where it was."""
+
+    def __init__(self, folder: Path, identity: Identity, training: Training, say: Callable[[str], None]) -> None:
+        """Open `folder`; it is created when missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.identity = identity
+        self.training = training
+        self.say = say
+        self.journal = files.Journal(folder / JOURNAL)
+        self.checkpoints = Checkpoints(folder, say)
+        self.resumed_at: list[int] = []
+        """Images at which a process went on with what another one had left."""
+        self._earlier = 0.0
+        self._started = self._kept = time.monotonic()
+        identity.write(folder)
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this training so far, by all processes that took part."""
+        return self._earlier + time.monotonic() - self._started
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint, and say so. False when there is none: the training is at its start."""
+        newest = self.checkpoints.newest()
+        if newest is None:
+            self.journal.cut(0)
+            return False
+        self._put_back(newest)
+        self.resumed_at = [*newest.facts["resumed_at"], self.training.images]
+        self._earlier = newest.facts["seconds"]
+        changes = [
+            f"{name} was {before} and is {_environment()[name]}"
+            for name, before in newest.facts["environment"].items()
+            if before != _environment()[name]
+        ]
+        exactness = f", but not to the bit: {'; '.join(changes)}" if changes else ""
+        self.say(f"goes on from {self.training.images:,} images{exactness}")
+        return True
+
+    def record(self, record: Record) -> None:
+        """Append to the journal."""
+        skipped = {"skipped": record.skipped} if record.skipped else {}
+        self.journal.append({"images": record.images, "losses": record.losses, **skipped})
+
+    def show(self, grid: images.Pixels) -> None:
+        """Keep a sample grid under the images that were seen."""
+        images.write_png(self.folder / SAMPLES / f"{self.training.images:09d}.png", grid)
+
+    def is_due(self) -> bool:
+        """Whether a crash would now cost more than INTERVAL."""
+        return time.monotonic() - self._kept > INTERVAL
+
+    def keep(self, *, milestone: bool) -> None:
+        """Write a checkpoint of what is known now. Where that is not finite, go back instead."""
+        if not self.training.is_finite():
+            self.roll_back()
+            return
+        facts = {
+            "counters": self.training.counters(),
+            "journal": self.journal.length,
+            "environment": _environment(),
+            "seconds": self.seconds,
+            "resumed_at": self.resumed_at,
+        }
+        self.checkpoints.save(self.training.images, self.training.tensors(), facts, milestone=milestone)
+        self._kept = time.monotonic()
+
+    def roll_back(self) -> None:
+        """Go back to the newest milestone, to train on more calmly. Raises UserError when that has not helped twice."""
+        diverged_at, roll_backs = self.training.images, self.training.roll_backs + 1
+        milestone = self.checkpoints.newest(milestone=True)
+        if milestone is None or roll_backs > ROLL_BACKS:
+            raise UserError(
+                f"Training diverged: around {diverged_at:,} images its numbers are no longer finite, also after going "
+                f"back {ROLL_BACKS} times and on at a lower learning rate. Lower `learning_rate` (a third of it is a "
+                "fair next try) or change `seed`, and run again."
+            )
+        self._put_back(milestone)
+        self.training.roll_backs = roll_backs
+        self.checkpoints.forget_after(self.training.images)
+        event = f"diverged after {diverged_at} images and went back, on at {0.5**roll_backs:g} of the learning rate"
+        self.journal.append({"images": self.training.images, "losses": {}, "event": event})
+        self.say(f"{event} (to {self.training.images:,} images)")
+
+    def copy_out(self, target: Path) -> None:
+        """Copy journal and sample grids into a stage's out."""
+        self.journal.close()
+        shutil.copyfile(self.folder / JOURNAL, target / JOURNAL)
+        shutil.copytree(self.folder / SAMPLES, target / SAMPLES)
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.close()
+
+    def _put_back(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.training.restore(checkpoint.tensors, checkpoint.facts["counters"])
+        except ValueError as error:
+            raise UserError(f"{self.folder} cannot be gone on with: {error}. Delete it and run again.") from None
+        self.journal.cut(checkpoint.facts["journal"])
+
+
+def others(folder: Path, identity: Identity) -> list[str]:
+    """Other unfinished trainings of the same model, and why the one in `folder` does not go on from them."""
+    found = []
+    for path in sorted(folder.parent.glob(f"*/{IDENTITY}")):
+        other = files.read_json(path)
+        if path.parent != folder and other["command"] == identity.command:
+            sides = [("params", identity.params), ("inputs", identity.inputs), ("code", identity.code)]
+            changed = [what for what, value in sides if other[what] != value]
+            found.append(f"the unfinished training in {path.parent} had other {' and other '.join(changed)}")
+    return found
+
+
+def _environment() -> dict[str, str]:
+    """What the last bits depend on besides the inputs."""
+    return {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }

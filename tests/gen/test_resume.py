@@ -1,0 +1,192 @@
+"""A training that is broken off goes on by the same command, to the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gen import config, files, unfinished
+from gen.checkpoints import Checkpoints
+from gen.errors import BusyError, LeftError
+from gen.steps import train as step
+from gen.workspace import Workspace
+from tests.gen import fabricated
+from tests.gen.killing import POINTS, run
+
+MODELS = {"gan": "dcgan", "vae": "vae", "cyclegan": "edges2digits"}
+# Ten steps each, a checkpoint before the first and after every second one.
+PARAMS = (
+    fabricated.PARAMS.replace("images: 64, batch: 16", "images: 160, batch: 16, ema_half_life: 50")
+    .replace("images: 16, batch: 4", "images: 40, batch: 4, pool: 6, ema_half_life: 12")
+)  # fmt: skip
+
+
+def workspace(root: Path) -> Workspace:
+    made, _ = fabricated.workspace(root)
+    files.write(made.params_file, PARAMS)
+    return made
+
+
+def outcome(made: Workspace, model: str) -> str:
+    files.verify(made.train(model))
+    return files.manifest_digest(made.train(model))
+
+
+def kept(made: Workspace, model: str) -> Checkpoints:
+    (folder,) = (made.private / "checkpoints").glob(f"{model}-*[0-9a-f]/")
+    return Checkpoints(folder, lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digest of each family's run folder when nothing happens to it."""
+    made = workspace(tmp_path_factory.mktemp("uninterrupted"))
+    for model in MODELS.values():
+        assert run(made.root, model, None)[0] == 0
+    return {family: outcome(made, model) for family, model in MODELS.items()}
+
+
+def cases() -> list[object]:
+    """Each point with one family, and with the others where the long tests run too."""
+    return [
+        pytest.param(point, family, marks=[] if number % 3 == place else pytest.mark.long, id=f"{family}-{point}")
+        for number, point in enumerate(POINTS)
+        for place, family in enumerate(MODELS)
+    ]
+
+
+@pytest.mark.parametrize(("point", "family"), cases())
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    point: str, family: str, tmp_path: Path, uninterrupted: dict[str, str]
+) -> None:
+    made, model = workspace(tmp_path), MODELS[family]
+    assert run(tmp_path, model, point)[0] == -signal.SIGKILL
+    newest = kept(made, model).newest()
+    assert newest is not None
+    code, said = run(tmp_path, model, None)
+    assert code == 0
+    assert said[0] == f"{model}  goes on from {newest.facts['counters']['images']:,} images"
+    assert outcome(made, model) == uninterrupted[family]
+    assert not list((made.private / "checkpoints").glob("*/"))
+    assert files.read_json(made.provenance(model))["resumed_at"] == [newest.facts["counters"]["images"]]
+
+
+def trained(made: Workspace, model: str, leave_after: int = 10**9) -> list[str]:
+    """Train here and now; asked to leave after so many steps. What was said."""
+    said: list[str] = []
+    asked = iter(range(10**9))
+    params = config.load(made.params_file)
+    step.train(made, params, model, code={}, say=said.append, leaving=lambda: next(asked) >= leave_after)
+    return said
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_when_it_was_kept_by_the_clock_makes_no_difference(
+    family: str, tmp_path: Path, uninterrupted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, model = workspace(tmp_path), MODELS[family]
+    monkeypatch.setattr(unfinished, "INTERVAL", 0.0)
+    for _ in range(3):
+        with pytest.raises(LeftError, match=f"Stopped as asked: {model} has seen .* The same command goes on"):
+            trained(made, model, leave_after=1)
+    assert "goes on from" in trained(made, model)[0]
+    assert outcome(made, model) == uninterrupted[family]
+
+
+def test_other_inputs_start_afresh_and_say_why(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    with pytest.raises(LeftError):
+        trained(made, "vae", leave_after=1)
+    files.write(made.params_file, PARAMS.replace("learning_rate: 0.001", "learning_rate: 0.002"))
+    said = trained(made, "vae")
+    assert "starts afresh: the unfinished training in" in said[0]
+    assert said[0].endswith("had other params")
+
+
+def test_another_torch_is_named_as_the_reason_for_other_bits(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    with pytest.raises(LeftError):
+        trained(made, "vae", leave_after=1)
+    found = kept(made, "vae")
+    newest = found.newest()
+    assert newest is not None
+    facts = {**newest.facts, "environment": newest.facts["environment"] | {"torch": "1.0.0", "threads": "7"}}
+    found.save(facts["counters"]["images"], newest.tensors, facts, milestone=False)
+    said = trained(made, "vae")[0]
+    assert ", but not to the bit: " in said
+    assert "torch was 1.0.0 and is " in said
+    assert "threads was 7 and is " in said
+
+
+def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
+    made = workspace(tmp_path)
+    run(tmp_path, "dcgan", "while the model is published")
+    newest = max(kept(made, "dcgan").folder.glob("[0-9]*"))
+    files.write(newest / "tensors.safetensors", b"?")
+    _, said = run(tmp_path, "dcgan", None)
+    assert "A checkpoint is damaged, so the one before it is used." in said[0]
+    assert "goes on from 128 images" in said[1]
+    assert outcome(made, "dcgan") == uninterrupted["gan"]
+
+
+def test_a_training_that_diverges_goes_back_twice_and_then_fails(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    files.write(made.params_file, PARAMS.replace("learning_rate: 0.001", "learning_rate: 1.0e+30"))
+    said: list[str] = []
+    with pytest.raises(Exception, match="Training diverged: around .* also after going back 2 times .* Lower"):
+        step.train(made, config.load(made.params_file), "vae", code={}, say=said.append)
+    assert [line for line in said if "went back" in line]
+
+
+def test_two_processes_never_train_the_same(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    with pytest.raises(LeftError):
+        trained(made, "vae", leave_after=1)
+    folder = kept(made, "vae").folder
+    with files.lock(folder.with_suffix(".lock")), pytest.raises(BusyError, match="Another process trains the same"):
+        trained(made, "vae")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_what_there_is_and_leaves(number: signal.Signals, tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    files.write(made.params_file, PARAMS.replace("images: 160", "images: 16000000"))
+    command = [sys.executable, "-m", "gen", "train", "vae"]
+    child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    while "images" not in child.stdout.readline():
+        assert child.poll() is None
+    started = time.monotonic()
+    os.kill(child.pid, number)
+    _, error = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Stopped as asked: vae has seen" in error
+    assert time.monotonic() - started < 10
+    newest = kept(made, "vae").newest()
+    assert newest is not None
+    seen = newest.facts["counters"]["images"]
+    assert f"vae has seen {seen:,} of 16,000,000 images" in error
+
+
+def test_a_full_disk_costs_nothing_that_was_kept(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
+    """On a real full disk, a small one, with more and more room: so it fills up at one place after the other."""
+    mount = f"mount -t tmpfs -o size=8m tmpfs {tmp_path} && exec {sys.executable} -m tests.gen.filling {tmp_path}"
+    if subprocess.run(
+        ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True
+    ).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    tries = [json.loads(line) for line in done.stdout.splitlines()]
+    full = [attempt for attempt in tries if attempt["error"]]
+    assert len(full) >= 5
+    for attempt in full:
+        assert attempt["error"].startswith("The disk is full: ")
+        assert attempt["notices"] == attempt["partial"] == []
+    assert len({attempt["seen"] for attempt in full}) >= 3, "it filled up at the same place each time"
+    assert {attempt["digest"] for attempt in tries} == {uninterrupted["vae"]}

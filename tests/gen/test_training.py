@@ -1,0 +1,133 @@
+"""The loop: a step can be taken back to the bit, a training can go on elsewhere to the bit, golden curves stay."""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gen.training import PATIENCE, Training, fit
+from tests.gen.test_families import BLOCKS, begun, config
+
+GOLDEN = {
+    "gan": [
+        1.442, 1.3045, 1.1759, 1.1261, 1.0759, 1.0276, 1.014, 0.99988, 0.95348, 0.98783,
+        0.95969, 0.99381, 1.0095, 0.97209, 0.91221, 0.92388, 0.95847, 0.86031, 0.84366, 0.89657,
+    ],
+    "penalised": [
+        0.69252, 0.69128, 0.68957, 0.68662, 0.68396, 0.68052, 0.67668, 0.66856, 0.66288, 0.65429,
+        0.64848, 0.62834, 0.62673, 0.59978, 0.60409, 0.55818, 0.56014, 0.53445, 0.51653, 0.50213,
+    ],
+    "vae": [
+        543.43, 543.29, 543.14, 542.92, 542.77, 542.65, 542.59, 542.14, 542.11, 541.96,
+        541.96, 541.37, 541.6, 541.01, 541.51, 540.32, 540.82, 540.2, 539.97, 540.24,
+    ],
+    "gaussian": [
+        872.22, 847.03, 844.85, 871.11, 857.77, 854.86, 854.62, 854.59, 850.33, 855.53,
+        843.42, 858.91, 839.17, 859.67, 839.41, 855.8, 852.06, 839.41, 835.1, 852.67,
+    ],
+    "cyclegan": [
+        1.9634, 1.9321, 1.9009, 1.8416, 1.7494, 1.6905, 1.6123, 1.5331, 1.4457, 1.3517,
+        1.2586, 1.1771, 1.1064, 1.0468, 0.99192, 0.94377, 0.90024, 0.86567, 0.83072, 0.7995,
+    ],
+}  # fmt: skip
+"""Each family's first loss, step by step, over 20 steps of 8 images."""
+
+FAMILIES = ("gan", "vae", "cyclegan")
+
+
+def state(training: Training) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in training.tensors().items()}
+
+
+def assert_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], but: str = "") -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if name != but and not torch.equal(one[name], other[name])] == []
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_another_process_would_go_on_to_the_bit(name: str) -> None:
+    settings = config(name, images=96, log_every=24)
+    whole, first, second = begun(settings), begun(settings), begun(settings)
+    moments = list(fit(whole))
+    for _ in islice(fit(first), 5):
+        pass
+    second.restore(state(first), first.counters())
+    assert list(fit(second)) == moments[5:]
+    assert_same(state(whole), state(second))
+    assert whole.counters() == second.counters()
+
+
+def test_the_state_of_another_model_is_refused() -> None:
+    one, other = begun(config("vae")), begun(config("vae", latent_dim=5))
+    with pytest.raises(ValueError, match="not those of this model"):
+        one.restore(state(other), other.counters())
+
+
+def _sick_batch(training: Training, value: float) -> None:
+    real = training.batches.at
+    training.batches.at = lambda images: tuple(domain.fill_(value) for domain in real(images))  # type: ignore[method-assign]
+
+
+def _sick_loss(training: Training, value: float) -> None:
+    real, last = training.trainer.update, list(training.trainer.networks)[-1]
+    training.trainer.update = lambda name, loss: real(name, loss + value * (name == last))  # type: ignore[method-assign]
+
+
+def _sick_gradient(training: Training, value: float) -> None:
+    """One element of the gradient of the network that learns last."""
+    network = list(training.trainer.networks.values())[-1]
+    weight = next(weight for weight in network.parameters() if weight.requires_grad)
+
+    def spoil(gradient: Tensor) -> Tensor:
+        spoilt = gradient.clone()
+        spoilt.view(-1)[0] = value
+        return spoilt
+
+    weight.register_hook(spoil)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("injure", [_sick_batch, _sick_loss, _sick_gradient])
+def test_a_sick_step_changes_nothing(name: str, value: float, injure: Callable[[Training, float], None]) -> None:
+    training = begun(config(name, log_every=8))
+    healthy = training.step()
+    before = state(training)
+    injure(training, value)
+    sick = [training.step() for _ in range(PATIENCE)]
+    assert_same(before, state(training), but="randomness")
+    assert healthy.record is not None
+    assert healthy.record.skipped == 0
+    assert [(moment.record.losses, moment.record.skipped) for moment in sick if moment.record] == [({}, 1)] * PATIENCE
+    assert [moment.diverged for moment in sick] == [False] * (PATIENCE - 1) + [True]
+
+
+def test_one_sick_step_costs_one_step() -> None:
+    training = begun(config("vae", log_every=64))
+    real = training.batches.at
+    training.batches.at = lambda images: tuple(  # type: ignore[method-assign]
+        domain * float("nan") if images == 16 else domain for domain in real(images)
+    )
+    records = [moment.record for moment in fit(training) if moment.record]
+    assert [record.skipped for record in records] == [1]
+    assert all(torch.isfinite(tensor).all() for tensor in state(training).values() if tensor.is_floating_point())
+
+
+def test_schedules_follow_the_images_seen() -> None:
+    falling = {"value": 0.4, "to": 0.0}
+    training = begun(config("gan", learning_rate=falling, beta2={"value": 0.9, "to": 0.99, "after": 0.5}, images=32))
+    group = training.trainer.optimisers["generator"].param_groups[0]
+    seen: list[Any] = []
+    for _ in fit(training):
+        seen += [group["lr"], group["betas"][1]]
+    assert seen == pytest.approx([0.4, 0.9, 0.3, 0.9, 0.2, 0.9, 0.1, 0.945])
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_first_steps_are_those_that_they_were(name: str) -> None:
+    training = begun(config(name, images=160, log_every=8))
+    curve = [next(iter(moment.record.losses.values())) for moment in fit(training) if moment.record]
+    assert curve == pytest.approx(GOLDEN[name], rel=1e-3)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 # Tests run side by side: threads that wait for each other on busy cores would slow each other a hundredfold.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell starts what it runs in the background with SIGINT ignored, and every child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY = """\
 machine:

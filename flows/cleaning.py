@@ -90,7 +90,7 @@ def _is_alive(process: int) -> bool:
 def _old(workspace: Workspace, params: Params) -> Iterator[Path]:
     """What stages made for names that are no longer there. DVC's cache and MLflow still hold it."""
     made = ((workspace.train, workspace.evaluate, workspace.provenance), params.blocks)
-    prepared = ((workspace.prepared, workspace.reference), params.datasets)
+    prepared = ((workspace.prepared, workspace.reference, workspace.features), params.datasets)
     for places, names in (made, prepared):
         for place in places:
             kept = {place(name) for name in names}

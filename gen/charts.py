@@ -14,18 +14,23 @@ INK, LINE = "#808894", "#3b7be0"
 
 
 def curves(records: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """One small chart a loss over images seen; none without records."""
-    names = records[0]["losses"] if records else []
+    """One small chart for each loss, and for the distance that the best step was selected by, over images seen."""
     unit, label = (1000, "thousand images seen") if records and records[-1]["images"] >= 10_000 else (1, "images seen")
-    seen = [record["images"] / unit for record in records]
-    return [_curve(name, seen, [record["losses"].get(name) for record in records], label) for name in names]
+    series: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        values = dict(record["losses"])
+        if "select" in record:
+            values["kernel distance, select"] = record["select"]["kernel"]
+        for name, value in values.items():
+            series.setdefault(name, []).append((record["images"] / unit, value))
+    return [_curve(name, points, label) for name, points in series.items()]
 
 
-def _curve(name: str, seen: Sequence[float], values: Sequence[float | None], label: str) -> Markup:
+def _curve(name: str, points: Sequence[tuple[float, float]], label: str) -> Markup:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "genflows", "font.family": "sans-serif", "font.size": 9}):
         drawing = Figure(figsize=(3.2, 1.9), layout="constrained")
         axis = drawing.subplots()
-        axis.plot(seen, values, color=LINE, linewidth=1.4, marker="o" if len(seen) == 1 else None)  # type: ignore[arg-type]
+        axis.plot(*zip(*points, strict=True), color=LINE, linewidth=1.4, marker="o" if len(points) < 6 else None)
         axis.set_title(name.replace("_", " "), color=INK, fontsize=10, loc="left")
         axis.set_xlabel(label, color=INK)
         axis.xaxis.set_major_locator(MaxNLocator(5))

@@ -40,22 +40,39 @@ class Checkpoints:
         self.folder = folder
         self.say = say
 
-    def save(self, images: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, milestone: bool) -> None:
-        """Keep what is known after `images`. When it cannot be written (OSError), the older ones are as they were."""
+    def save(
+        self,
+        images: int,
+        tensors: Mapping[str, Tensor],
+        facts: Mapping[str, Any],
+        *,
+        milestone: bool,
+        best: int | None = None,
+    ) -> None:
+        """Keep what is known after `images`, and go on keeping the milestone after `best` images.
+
+        When it cannot be written (OSError), the older ones are as they were.
+        """
         with files.fresh_folder(self._path(images, milestone)) as folder:
             write_tensors(folder / TENSORS, tensors)
             files.write_json(folder / FACTS, facts)
-        self._prune()
+        self._prune(best)
 
     def newest(self, *, milestone: bool = False) -> Checkpoint | None:
         """The newest one that verifies, or the newest such milestone; None when there is none."""
         for folder in self._found(milestone):
             try:
-                files.verify(folder)
-                return Checkpoint(safetensors.torch.load_file(folder / TENSORS), files.read_json(folder / FACTS))
+                return _read(folder)
             except (UserError, SafetensorError, OSError) as error:
                 self.say(f"A checkpoint is damaged, so the one before it is used. {error}")
         return None
+
+    def at(self, images: int) -> Checkpoint | None:
+        """The milestone after `images`; None when it is not there or does not verify."""
+        try:
+            return _read(self._path(images, milestone=True))
+        except (UserError, SafetensorError, OSError):
+            return None
 
     def forget_after(self, images: int) -> None:
         """Remove those that lie after `images`: the training went back."""
@@ -71,11 +88,18 @@ class Checkpoints:
         found = self.folder.glob("[0-9]*")
         return sorted((folder for folder in found if not milestone or _is_milestone(folder)), reverse=True)
 
-    def _prune(self) -> None:
+    def _prune(self, best: int | None) -> None:
         kept = {*self._found()[:KEPT], *self._found(milestone=True)[:KEPT]}
+        if best is not None:
+            kept.add(self._path(best, milestone=True))
         for folder in self._found():
             if folder not in kept:
                 shutil.rmtree(folder)
+
+
+def _read(folder: Path) -> Checkpoint:
+    files.verify(folder)
+    return Checkpoint(safetensors.torch.load_file(folder / TENSORS), files.read_json(folder / FACTS))
 
 
 def _images(folder: Path) -> int:

@@ -1,8 +1,10 @@
 """The real side of every comparison: what the stage reference@DATASET writes, opened for reading.
 
-A reference folder holds `extractor/`, a copy of the extractor; for each split `SPLIT/mean.npy` [d] and
-`SPLIT/covariance.npy` [d, d], float64, of the target domain's features; `report/features.npy` and
-`select/features.npy`, float32 [N, d]; and `reference.json`.
+It writes two folders. `data/features/NAME` is a function of images and extractor alone: `extractor/`, a copy of it;
+for each split `SPLIT/mean.npy` [d] and `SPLIT/covariance.npy` [d, d], float64, of the target domain's features;
+`report/features.npy` and `select/features.npy`, float32 [N, d]; and `features.json`. `data/reference/NAME` holds
+`reference.json`: floor and baseline, which also depend on how the judge measures. So a training, which selects its best
+step in the features, does not run again when the judge's settings change.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ import torch
 
 from gen import files
 from gen.datasets import Prepared, Split
+from gen.errors import UserError
 from gen.features import Extractor
 from gen.metrics.distribution import Distance, Features, distances
 from gen.metrics.frechet import Gaussian
@@ -22,6 +25,31 @@ from gen.metrics.halves import half_samples
 
 REPORT: Split = "report"
 """The split that figures are measured on."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The features of a dataset's real images, and what makes features of generated ones."""
+
+    extractor: Extractor
+    data: str
+    """Digest of the prepared dataset."""
+    gaussian: Gaussian
+    """Of the features of `report`."""
+    report: Features
+    """Of the real images of `report`, [N, d]."""
+    select: Features
+    """Of the real images of `select`, [N, d]."""
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Space":
+        """Verify and open data/features/NAME. Raises UserError when it is missing or changed."""
+        files.verify(folder)
+        facts: dict[str, Any] = files.read_json(folder / "features.json")
+        names = ("report/mean", "report/covariance", "report/features", "select/features")
+        mean, covariance, report, select = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)
+        extractor = Extractor.load(folder / "extractor", device)
+        return cls(extractor, facts["data"], Gaussian(mean, covariance), report, select)
 
 
 @dataclass(frozen=True)
@@ -43,19 +71,22 @@ class Reference:
     """Each distance between images of uniform noise and the real images, at the same counts."""
 
     @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Reference":
-        """Verify and open a reference folder. Raises UserError when it is missing or changed."""
+    def load(cls, folder: Path, features: Path, device: str | torch.device = "cpu") -> "Reference":
+        """Verify and open data/reference/NAME with its data/features/NAME.
+
+        Raises UserError when one is missing or changed, or they were not made together.
+        """
         files.verify(folder)
         facts: dict[str, Any] = files.read_json(folder / "reference.json")
-        mean, covariance, features = (
-            np.load(folder / REPORT / f"{name}.npy", allow_pickle=False) for name in ("mean", "covariance", "features")
-        )
+        space = Space.load(features, device)
+        if facts["features"] != files.manifest_digest(features):
+            raise UserError(f"{folder} and {features} were not made together. Run `dvc repro` to have both made anew.")
         return cls(
-            extractor=Extractor.load(folder / "extractor", device),
-            data=facts["data"],
+            extractor=space.extractor,
+            data=space.data,
             count=facts["count"],
-            gaussian=Gaussian(mean, covariance),
-            features=features,
+            gaussian=space.gaussian,
+            features=space.report,
             floor=facts["floor"],
             baseline=facts["baseline"],
         )

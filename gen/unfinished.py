@@ -6,6 +6,7 @@ It lies in a folder named by the stage's key, so the same command goes on from t
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from gen import files, images
 from gen.checkpoints import Checkpoint, Checkpoints
 from gen.errors import UserError
 from gen.runs import Identity
+from gen.selection import Selected
 from gen.training import Record, Training
 
 INTERVAL = 60.0
@@ -37,6 +39,10 @@ class Unfinished:
         self.say = say
         self.journal = files.Journal(folder / JOURNAL)
         self.checkpoints = Checkpoints(folder, say)
+        self.best: Selected | None = None
+        """Of what was measured so far; its checkpoint is kept."""
+        self.stale = 0
+        """Measurements in a row that were not better than the best by more than their spread."""
         self.resumed_at: list[int] = []
         """Images at which a process went on with what another one had left."""
         self._earlier = 0.0
@@ -75,6 +81,22 @@ class Unfinished:
         """Keep a sample grid under the images that were seen."""
         images.write_png(self.folder / SAMPLES / f"{self.training.images:09d}.png", grid)
 
+    def select(self, measured: Selected) -> None:
+        """Enter a measurement in the journal, and remember it where it is the best."""
+        better = self.best is None or measured.value < self.best.value
+        clearly = self.best is None or measured.value < self.best.value - measured.spread
+        self.stale = 0 if clearly else self.stale + 1
+        if better:
+            self.best = measured
+        figures = {"kernel": measured.value, "spread": measured.spread}
+        self.journal.append({"images": measured.images, "losses": {}, "select": figures})
+        remark = "the best so far" if better else f"it was best after {self.best.images:,}" if self.best else ""
+        self.say(f"{measured.images:,} images: kernel distance {measured.value:.4g} +- {measured.spread:.2g}, {remark}")
+
+    def has_settled(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self.training.config.patience <= self.stale
+
     def is_due(self) -> bool:
         """Whether a crash would now cost more than INTERVAL."""
         return time.monotonic() - self._kept > INTERVAL
@@ -90,8 +112,11 @@ class Unfinished:
             "environment": _environment(),
             "seconds": self.seconds,
             "resumed_at": self.resumed_at,
+            "best": asdict(self.best) if self.best else None,
+            "stale": self.stale,
         }
-        self.checkpoints.save(self.training.images, self.training.tensors(), facts, milestone=milestone)
+        best = self.best.images if self.best else None
+        self.checkpoints.save(self.training.images, self.training.tensors(), facts, milestone=milestone, best=best)
         self._kept = time.monotonic()
 
     def roll_back(self) -> None:
@@ -111,6 +136,16 @@ class Unfinished:
         self.journal.append({"images": self.training.images, "losses": {}, "event": event})
         self.say(f"{event} (to {self.training.images:,} images)")
 
+    def put_back_best(self) -> None:
+        """Become what was best. Raises UserError when its checkpoint is damaged."""
+        if self.best is None or self.best.images == self.training.images:
+            return
+        checkpoint = self.checkpoints.at(self.best.images)
+        if checkpoint is None:
+            raise UserError(f"The best checkpoint in {self.folder} is damaged. Delete that folder and train again.")
+        # The tensors alone: the journal goes to the end of the training.
+        self.training.restore(checkpoint.tensors, checkpoint.facts["counters"])
+
     def copy_out(self, target: Path) -> None:
         """Copy journal and sample grids into a stage's out."""
         self.journal.close()
@@ -127,6 +162,8 @@ class Unfinished:
         except ValueError as error:
             raise UserError(f"{self.folder} cannot be gone on with: {error}. Delete it and run again.") from None
         self.journal.cut(checkpoint.facts["journal"])
+        self.best = Selected(**checkpoint.facts["best"]) if checkpoint.facts["best"] else None
+        self.stale = checkpoint.facts["stale"]
 
 
 def others(folder: Path, identity: Identity) -> list[str]:

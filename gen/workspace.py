@@ -55,6 +55,10 @@ class Workspace:
         """The real side of every comparison, made by the stage reference@DATASET."""
         return self.root / "data" / "reference" / dataset
 
+    def features(self, dataset: str) -> Path:
+        """The real images' features and their extractor, made by the stage reference@DATASET beside its figures."""
+        return self.root / "data" / "features" / dataset
+
     def train(self, model: str) -> Path:
         """What the stage train@MODEL makes: weights, config, journal, sample grids."""
         return self.root / "runs" / "train" / model

@@ -18,7 +18,8 @@ from tests.conftest import run
 
 def outs(workspace: Workspace) -> dict[str, str]:
     """SHA-256 of every file that stages make, but provenance, which differs by nature."""
-    folders = [workspace.root / "data" / "prepared", workspace.root / "data" / "reference", workspace.root / "runs"]
+    made = ("data/prepared", "data/features", "data/reference", "runs")
+    folders = [workspace.root / name for name in made]
     return {
         path.relative_to(workspace.root).as_posix(): files.sha256_of_file(path)
         for folder in folders

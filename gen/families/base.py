@@ -47,7 +47,12 @@ class ModelConfig(Strict):
     log_every: int = Field(default=2000, ge=1)
     """Images between two records of the journal."""
     checkpoint_every: int = Field(default=20000, ge=1)
-    """Images between two sample grids, and between two checkpoints that a sick training goes back to."""
+    """Images between two milestones: a sample grid, a measurement, a checkpoint to go back to."""
+
+    publish: Literal["best", "last"] = "best"
+    """Which step is published: the best on the split `select` at a milestone, or the last."""
+    patience: int = Field(default=0, ge=0)
+    """Milestones in a row without a better generator, beyond the noise of measuring, that end it; 0 for never."""
 
     @property
     def task(self) -> Task:

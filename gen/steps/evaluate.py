@@ -19,11 +19,14 @@ def evaluate(workspace: Workspace, params: Params, name: str, code: Mapping[str,
     missing or changed, TooFewImagesError when there are too few images for a figure.
     """
     config = params.model(name)
-    inputs = [workspace.train(name), workspace.prepared(config.dataset), workspace.reference(config.dataset)]
+    places = (workspace.prepared, workspace.reference, workspace.features)
+    inputs = [workspace.train(name), *(place(config.dataset) for place in places)]
     published = artifact.load(workspace.train(name), params.machine.device)
     files.verify(workspace.prepared(config.dataset))
     prepared = Prepared(workspace.prepared(config.dataset))
-    reference = Reference.load(workspace.reference(config.dataset), params.machine.device)
+    reference = Reference.load(
+        workspace.reference(config.dataset), workspace.features(config.dataset), params.machine.device
+    )
     measured = measure(published, prepared, reference, params.judge)
     identity = Identity(
         command=f"python -m gen evaluate {name}",

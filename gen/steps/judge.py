@@ -134,7 +134,8 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
     """Measure and decide, and write the verdict down."""
     device = case.params.machine.device
     prepared = Prepared(case.workspace.prepared(case.dataset))
-    reference = Reference.load(case.workspace.reference(case.dataset), device)
+    places = (case.workspace.reference(case.dataset), case.workspace.features(case.dataset))
+    reference = Reference.load(*places, device)
     challenger = _contender(store, case.challenger, device)
     try:
         champion = _contender(store, case.champion, device) if case.champion else None

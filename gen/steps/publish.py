@@ -83,11 +83,12 @@ def _tags(metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
 
 
 def _curves(journal: Sequence[Mapping[str, Any]], start: int, end: int) -> Iterator[Point]:
-    """The losses over images seen. The journal knows no clock, so their times are spread over the training evenly."""
+    """Losses and `select/...` over images seen. The journal knows no clock: times are spread over the training."""
     for record in journal:
         time = start + (end - start) * record["images"] // journal[-1]["images"]
-        for name, value in record["losses"].items():
-            yield Point(f"loss/{name}", value, record["images"], time)
+        for group, values in (("loss", record["losses"]), ("select", record.get("select", {}))):
+            for name, value in values.items():
+                yield Point(f"{group}/{name}", value, record["images"], time)
 
 
 def _figures(metrics: Mapping[str, Any], step: int, end: int) -> Iterator[Point]:

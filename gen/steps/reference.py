@@ -19,7 +19,7 @@ from gen.workspace import Workspace
 
 
 def reference(workspace: Workspace, params: Params, name: str) -> None:
-    """Write data/reference/NAME (its layout stands in gen.reference).
+    """Write data/features/NAME and data/reference/NAME (their layout stands in gen.reference).
 
     Raises UserError when the extractor is missing or takes other images, TooFewImagesError when a split has no more
     images than the extractor has features.
@@ -39,7 +39,7 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
         return {metric: distance.value for metric, distance in measured.items()}
 
     among_train = torch.randperm(len(features["train"]), generator=chosen)[:count].numpy()
-    with files.fresh_folder(workspace.reference(name)) as folder:
+    with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")
         for split, gaussian in gaussians.items():
             _write_gaussian(folder / split, gaussian)
@@ -51,13 +51,19 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
             "data": prepared.digest,
             "extractor": extractor.digest,
             "dimension": extractor.dimension,
-            "count": count,
             "counts": {split: len(features[split]) for split in SPLITS},
             "classes": {split: extractor.shares(features[split]) for split in SPLITS},
+        }
+        files.write_json(folder / "features.json", facts)
+    with files.fresh_folder(workspace.reference(name)) as folder:
+        measured: dict[str, Any] = {
+            "format": 1,
+            "features": files.manifest_digest(workspace.features(name)),
+            "count": count,
             "floor": values(features["train"][among_train]),
             "baseline": values(extractor.features(uniform_noise(count, prepared, noise))),
         }
-        files.write_json(folder / "reference.json", facts)
+        files.write_json(folder / "reference.json", measured)
 
 
 def uniform_noise(count: int, prepared: Prepared, generator: torch.Generator) -> Pixels:

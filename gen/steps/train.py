@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from gen import files, images, unfinished
+from gen import files, images, selection, unfinished
+from gen.artifact import Published
 from gen.config import Machine, Params
 from gen.datasets import Batches, Prepared
 from gen.errors import BusyError, LeftError, UserError
-from gen.families.base import ModelConfig, Sampler, Translator
-from gen.noise import noise
+from gen.families.base import ModelConfig, Sampler
+from gen.reference import Space
 from gen.runs import Identity, write_provenance
 from gen.tensors import write_tensors
 from gen.training import Average, Record, Training, fit
@@ -47,32 +48,37 @@ def train(
     prepared = Prepared(workspace.prepared(config.dataset))
     domains = [prepared.images("train", domain) for domain in prepared.domains]
     _check(config, name, prepared, [len(pixels) for pixels in domains])
+    device = params.machine.device
+    space = Space.load(workspace.features(config.dataset), device) if config.publish == "best" else None
+    inputs = [workspace.prepared(config.dataset), workspace.features(config.dataset)]
     identity = Identity(
         command=f"python -m gen train {name}",
         params={"model": config.model_dump(), "machine": params.machine.model_dump()},
-        inputs={workspace.prepared(config.dataset).relative_to(workspace.root).as_posix(): prepared.digest},
+        inputs={folder.relative_to(workspace.root).as_posix(): files.manifest_digest(folder) for folder in inputs},
         code=code,
     )
     place = workspace.unfinished(name, identity.key)
-    device = torch.device(params.machine.device)
     with _alone(place, params.machine):
-        training = _at_the_start(config, prepared, domains, device)
+        training = _at_the_start(config, prepared, domains, torch.device(device))
+        network = training.average.network
+        published = Published(name, config.family, config.task, config.dataset, prepared.shape, network, device)
         with contextlib.closing(Unfinished(place, identity, training, lambda line: say(f"{name}  {line}"))) as kept:
-            _drive(kept, _viewer(training.average.network, prepared, device), name, say, leaving)
+            _drive(kept, lambda: _milestone(kept, published, prepared, space), leaving)
+            kept.put_back_best()
             with files.fresh_folder(workspace.train(name)) as folder:
                 kept.copy_out(folder)
-                _publish(folder, name, config, prepared, training.average.network)
+                _publish(folder, name, config, prepared, network)
                 identity.write(folder)
-            facts = {"model": name, "images": config.images, "threads": params.machine.threads}
-            facts |= {"resumed_at": kept.resumed_at}
-            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, params.machine.device, facts)
+            facts = {"model": name, "images": config.images, "published_after": training.images}
+            facts |= {"threads": params.machine.threads, "resumed_at": kept.resumed_at}
+            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, device, facts)
         shutil.rmtree(place)
 
 
 def _at_the_start(
     config: ModelConfig, prepared: Prepared, domains: list[images.Pixels], device: torch.device
 ) -> Training:
-    # One stream each for weights, order and noise, so that none moves when another draws more.
+    # One stream each for weights and noise, so that neither moves when the other draws more.
     weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
     network = config.build(prepared.shape, weights)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -80,37 +86,53 @@ def _at_the_start(
     return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, device), config)
 
 
-def _drive(
-    kept: Unfinished,
-    view: Callable[[], images.Pixels],
-    name: str,
-    say: Callable[[str], None],
-    leaving: Callable[[], bool],
-) -> None:
-    """Train to the end of the budget; show, journal, keep, go back and stop."""
-    training = kept.training
+def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[], bool]) -> None:
+    """Train to the end of the budget, or of patience; show, journal, keep, go back and stop."""
+    training, config = kept.training, kept.training.config
     if not kept.resume():
         for other in unfinished.others(kept.folder, kept.identity):
-            say(f"{name}  starts afresh: {other}")
-        kept.show(view())
+            kept.say(f"starts afresh: {other}")
+        milestone()
         kept.keep(milestone=True)
-    for moment in fit(training):
+    for moment in fit(training) if not kept.has_settled() else ():
         if moment.diverged:
             kept.roll_back()
             continue
         if moment.record:
             kept.record(moment.record)
-            say(_line(name, moment.record, training.config))
+            kept.say(_line(moment.record, config))
         if moment.milestone:
-            kept.show(view())
+            milestone()
         leave = leaving()
         if moment.milestone or leave or kept.is_due():
             kept.keep(milestone=moment.milestone)
-        if leave and moment.images < training.config.images:
+        if kept.has_settled():
+            kept.say(f"ends: {config.patience} milestones in a row were no better")
+            break
+        if leave and moment.images < config.images:
             raise LeftError(
-                f"Stopped as asked: {name} has seen {moment.images:,} of {training.config.images:,} images, and they "
-                "are kept. The same command goes on from there."
+                f"Stopped as asked: it has seen {moment.images:,} of {config.images:,} images, and they are kept. "
+                "The same command goes on from there."
             )
+
+
+def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space: Space | None) -> None:
+    """Show what the generator makes now, and measure it; without a trace in the training that goes on."""
+    learning = published.network.training
+    published.network.eval()
+    kept.show(_grid(published, prepared))
+    if space and kept.training.images:
+        kept.select(selection.measure(published, prepared, space, kept.training.images))
+    published.network.train(learning)
+
+
+def _grid(published: Published, prepared: Prepared) -> images.Pixels:
+    """The same noise each time, or the same inputs beside their translations."""
+    if isinstance(published.network, Sampler):
+        return images.grid(published.generate(GRID, seed=0))
+    inputs = prepared.images("select", prepared.domains[0])[: GRID // 2]
+    pairs = zip(inputs, published.translate(inputs), strict=True)
+    return images.grid(np.stack([image for pair in pairs for image in pair]), columns=8)
 
 
 @contextlib.contextmanager
@@ -144,36 +166,9 @@ def _check(config: ModelConfig, name: str, prepared: Prepared, counts: list[int]
         )
 
 
-def _viewer(network: nn.Module, prepared: Prepared, device: torch.device) -> Callable[[], images.Pixels]:
-    """A function that draws the same grid each time: the same noise, or the same inputs beside their translations."""
-    if isinstance(network, Sampler):
-        fixed = noise(GRID, network.latent_dim, seed=0).to(device)
-        return lambda: images.grid(_quietly(network, network.sample, fixed))
-    assert isinstance(network, Translator)
-    pixels = prepared.images("select", prepared.domains[0])[: GRID // 2]
-    inputs = images.to_float(torch.from_numpy(pixels).to(device))
-
-    def draw() -> images.Pixels:
-        pairs = zip(pixels, _quietly(network, network.translate, inputs), strict=True)
-        return images.grid(np.stack([image for pair in pairs for image in pair]), columns=8)
-
-    return draw
-
-
-@torch.no_grad()
-def _quietly(network: nn.Module, function: Callable[[Tensor], Tensor], argument: Tensor) -> images.Pixels:
-    """Run a network for show: in evaluation mode, without a trace in the training that goes on."""
-    training = network.training
-    network.eval()
-    try:
-        return images.to_uint8(function(argument))
-    finally:
-        network.train(training)
-
-
-def _line(name: str, record: Record, config: ModelConfig) -> str:
+def _line(record: Record, config: ModelConfig) -> str:
     losses = "  ".join(f"{loss} {value:.4g}" for loss, value in record.losses.items())
-    return f"{name}  {record.images:>9,} / {config.images:,} images  {losses}"
+    return f"{record.images:>9,} / {config.images:,} images  {losses}"
 
 
 def _publish(folder: Path, name: str, config: ModelConfig, prepared: Prepared, network: nn.Module) -> None:

@@ -1,15 +1,20 @@
 """A small workspace with real trainings on drawn images, and evaluations whose figures a test chooses."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gen import artifact, config, files, images
+from gen import artifact, config, features, files, images
 from gen.config import Params
 from gen.datasets import SPLITS, write_shards
 from gen.runs import Identity
+from gen.steps.reference import reference
 from gen.steps.train import train
 from gen.workspace import Workspace
 
@@ -17,7 +22,7 @@ SIZE = 16
 PARAMS = """\
 machine: {device: cpu, threads: 1}
 datasets:
-  digits: {source: {kind: mnist-5k}, size: 16, channels: 1, extractor: digits}
+  digits: {source: {kind: mnist-5k}, size: 16, channels: 1, extractor: digits, feature_dim: 16}
   edges2digits: {source: {kind: derived, of: digits, drawing: edges}, size: 16, channels: 1, extractor: digits}
 models:
   dcgan: {family: gan, dataset: digits, network: dcgan, latent_dim: 8, width: 4, images: 64, batch: 16,
@@ -41,7 +46,16 @@ def drawn(count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def workspace(root: Path) -> tuple[Workspace, Params]:
-    """Two prepared datasets, and params for three models; nothing is trained."""
+    """Two prepared datasets with their references, and params for three models; nothing is trained."""
+    shutil.copytree(_first(), root, dirs_exist_ok=True)
+    return Workspace(root), config.load(root / "params.yaml")
+
+
+@cache
+def _first() -> Path:
+    """The one that others are copies of."""
+    root = Path(tempfile.mkdtemp(prefix="genflows-"))
+    atexit.register(shutil.rmtree, root)
     files.write(root / "params.yaml", PARAMS)
     files.write(root / "dvc.yaml", "stages: {}\n")
     files.write(root / "dvc.lock", "schema: '2.0'\n")
@@ -54,7 +68,20 @@ def workspace(root: Path) -> tuple[Workspace, Params]:
                     write_shards(folder / split / domain, drawn(64, number), np.arange(64) % 10)
             images.write_png(folder / "mean.png", drawn(1, 0)[0])
             files.write_json(folder / "profile.json", profile(domains))
-    return made, config.load(made.params_file)
+    params = config.load(made.params_file)
+    with files.fresh_folder(made.extractor("digits")) as folder:
+        _extractor().save(folder)
+    for dataset in params.datasets:
+        reference(made, params, dataset)
+    return root
+
+
+def _extractor() -> features.Extractor:
+    """It has seen a few boxes."""
+    lesson = features.Lesson(drawn(64, 7), np.arange(64) % 10)
+    names = [str(digit) for digit in range(10)]
+    settings = {"dimension": 16, "dataset": "digits", "data": "0" * 64, "budget": 256}
+    return features.train(lesson, lesson, names, say=lambda _: None, **settings)
 
 
 def profile(domains: list[str]) -> dict[str, Any]:

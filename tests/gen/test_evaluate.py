@@ -157,10 +157,28 @@ def test_a_reference_is_the_same_twice_and_refused_when_changed(
     shutil.copytree(world[0].root / "data", tmp_path / "data")
     workspace = Workspace(tmp_path)
     reference(workspace, world[1], "bars")
-    assert files.manifest_digest(workspace.reference("bars")) == files.manifest_digest(world[0].reference("bars"))
-    (workspace.reference("bars") / "report" / "mean.npy").write_bytes(b"")
+    places = [(made.reference("bars"), made.features("bars")) for made in (workspace, world[0])]
+    (folder, features), others = places
+    assert [files.manifest_digest(place) for place in places[0]] == [files.manifest_digest(place) for place in others]
+    with pytest.raises(UserError, match="were not made together"):
+        Reference.load(folder, workspace.features("negatives"))
+    (features / "report" / "mean.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"mean.npy was changed"):
-        Reference.load(workspace.reference("bars"))
+        Reference.load(folder, features)
+
+
+def test_settings_of_the_judge_leave_the_features_alone(world: tuple[Workspace, Params], tmp_path: Path) -> None:
+    """So a training, which selects its best step in them, does not run again."""
+    shutil.copytree(world[0].root / "data", tmp_path / "data")
+    workspace = Workspace(tmp_path)
+    judge = {**PARAMS["judge"], "samples": 100}
+    reference(workspace, config.from_values({**PARAMS, "judge": judge}), "bars")
+    digests = [
+        [files.manifest_digest(place("bars")) for place in (made.features, made.reference)]
+        for made in (workspace, world[0])
+    ]
+    assert digests[0][0] == digests[1][0]
+    assert digests[0][1] != digests[1][1]
 
 
 def test_an_extractor_needs_a_dataset_of_its_name(tmp_path: Path) -> None:

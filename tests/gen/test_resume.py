@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from gen import config, files, unfinished
+from gen import artifact, config, files, selection, unfinished
+from gen.artifact import Published
 from gen.checkpoints import Checkpoints
 from gen.errors import BusyError, LeftError
 from gen.steps import train as step
@@ -92,7 +96,7 @@ def test_when_it_was_kept_by_the_clock_makes_no_difference(
     made, model = workspace(tmp_path), MODELS[family]
     monkeypatch.setattr(unfinished, "INTERVAL", 0.0)
     for _ in range(3):
-        with pytest.raises(LeftError, match=f"Stopped as asked: {model} has seen .* The same command goes on"):
+        with pytest.raises(LeftError, match="Stopped as asked: it has seen .* The same command goes on"):
             trained(made, model, leave_after=1)
     assert "goes on from" in trained(made, model)[0]
     assert outcome(made, model) == uninterrupted[family]
@@ -152,6 +156,61 @@ def test_two_processes_never_train_the_same(tmp_path: Path) -> None:
         trained(made, "vae")
 
 
+def selected(made: Workspace, model: str) -> dict[int, float]:
+    """What was measured on `select`, by images seen."""
+    journal = files.Journal.read(made.train(model) / "journal.jsonl")
+    return {record["images"]: record["select"]["kernel"] for record in journal if "select" in record}
+
+
+@pytest.mark.parametrize(("family", "best"), [("gan", 96), ("vae", 32), ("cyclegan", 24)])
+def test_the_best_step_is_published_and_not_the_last(
+    family: str, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, model, seen = workspace(tmp_path), MODELS[family], {}
+    real = selection.measure
+
+    def told(published: Published, *rest: Any) -> selection.Selected:
+        measured = real(published, *rest)
+        seen[measured.images] = {name: tensor.clone() for name, tensor in published.network.state_dict().items()}
+        return replace(measured, value=0.5 if measured.images == best else 1.0)
+
+    monkeypatch.setattr(selection, "measure", told)
+    with pytest.raises(LeftError):  # and it is remembered by another process
+        trained(made, model, leave_after=8)
+    trained(made, model)
+    assert selected(made, model)[best] == 0.5
+    assert files.read_json(made.provenance(model))["published_after"] == best < max(seen)
+    published = artifact.load(made.train(model)).network.state_dict()
+    assert [name for name in published if not torch.equal(published[name], seen[best][name])] == []
+
+
+def test_what_is_published_last_is_not_measured(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    files.write(made.params_file, PARAMS.replace("ema_half_life: 50", "publish: last"))
+    trained(made, "vae")
+    assert selected(made, "vae") == {}
+    assert files.read_json(made.provenance("vae"))["published_after"] == 160
+
+
+def test_a_measurement_tells_the_trained_from_the_untrained(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    text = PARAMS.replace("learning_rate: 0.001", "learning_rate: 0.005").replace("images: 160", "images: 1600")
+    files.write(made.params_file, text.replace("checkpoint_every: 32", "checkpoint_every: 320"))
+    trained(made, "vae")
+    values = selected(made, "vae")
+    assert values[1600] < 0.7 * values[320]
+
+
+def test_patience_ends_a_training_that_no_longer_improves(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
+    made = workspace(tmp_path)
+    text = PARAMS.replace("ema_half_life: 50", "patience: 2").replace("learning_rate: 0.001", "learning_rate: 1.0e-09")
+    files.write(made.params_file, text.replace("images: 160", "images: 3200"))
+    said = trained(made, "vae")
+    assert said[-1] == "vae  ends: 2 milestones in a row were no better"
+    assert list(selected(made, "vae")) == [32, 64, 96]
+    assert outcome(made, "vae") != uninterrupted["vae"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_keeps_what_there_is_and_leaves(number: signal.Signals, tmp_path: Path) -> None:
     made = workspace(tmp_path)
@@ -165,12 +224,12 @@ def test_a_signal_keeps_what_there_is_and_leaves(number: signal.Signals, tmp_pat
     os.kill(child.pid, number)
     _, error = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert "Stopped as asked: vae has seen" in error
+    assert "Stopped as asked: it has seen" in error
     assert time.monotonic() - started < 10
     newest = kept(made, "vae").newest()
     assert newest is not None
     seen = newest.facts["counters"]["images"]
-    assert f"vae has seen {seen:,} of 16,000,000 images" in error
+    assert f"it has seen {seen:,} of 16,000,000 images" in error
 
 
 def test_a_full_disk_costs_nothing_that_was_kept(tmp_path: Path, uninterrupted: dict[str, str]) -> None:

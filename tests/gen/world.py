@@ -85,7 +85,7 @@ def _prepare(target: Path, domains: list[str]) -> None:
 
 def opened(workspace: Workspace, name: str) -> tuple[Prepared, Reference]:
     """The prepared dataset and its reference."""
-    return Prepared(workspace.prepared(name)), Reference.load(workspace.reference(name))
+    return Prepared(workspace.prepared(name)), Reference.load(workspace.reference(name), workspace.features(name))
 
 
 def published(network: nn.Module, task: str = "sample", size: int = SIZE) -> Published:

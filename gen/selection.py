@@ -1,0 +1,48 @@
+"""Which step of a training is published: measured on the split `select`, which no reported figure ever sees."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gen.artifact import Published
+from gen.datasets import Prepared
+from gen.families.base import Sampler
+from gen.metrics.halves import half_samples
+from gen.metrics.kernel import subset_distances
+from gen.reference import Space
+
+SAMPLES = 1000
+"""Images made for one measurement; a translator makes no more than there are to translate."""
+SEED = 2**40
+"""Of their noise: another than that of reported figures, whose seeds are those of params.yaml."""
+RESAMPLES = 20
+"""Half-samples that the spread comes from."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """How good a training's generator was after some images. Lower is better."""
+
+    images: int
+    """Seen when it was measured."""
+    value: float
+    """Kernel distance to the real images of `select`; unbiased, so it may be below 0."""
+    spread: float
+    """By how much it would move with other images."""
+
+
+def measure(published: Published, prepared: Prepared, space: Space, images: int) -> Selected:
+    """The kernel distance of generated images to `select`, after so many `images` of training."""
+    if isinstance(published.network, Sampler):
+        made = published.generate(SAMPLES, SEED)
+    else:
+        made = published.translate(prepared.images("select", prepared.domains[0])[:SAMPLES])
+    sides = space.select, space.extractor.features(made)
+    halves = [
+        half_samples(len(side), RESAMPLES, torch.Generator().manual_seed(seed)) for seed, side in enumerate(sides)
+    ]
+    # The whole sets are one more pair of masks: one pass over the kernel serves them all.
+    masks = [np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in halves]
+    values = subset_distances(*sides, *masks)
+    return Selected(images, float(values[0]), float(values[1:].std(ddof=1)))

@@ -3,30 +3,35 @@
 Arrays are uint8 [N, H, W, C] with C 1 (grey) or 3 (RGB); tensors are float [N, C, H, W] in [-1, 1].
 """
 
+from __future__ import annotations
+
 import io
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from gen import files
+
+if TYPE_CHECKING:
+    # Whoever only reads and writes pictures does not wait for torch.
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 
 
 def to_float(pixels: Tensor) -> Tensor:
     """uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1], in channels_last memory (a view, no copy of order)."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+    return pixels.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Pixels:
     """Float [N, C, H, W] in [-1, 1] (clipped) to uint8 [N, H, W, C], rounded to nearest."""
     scaled = images.detach().clamp(-1, 1).add(1).mul(255 / 2).round()
-    return np.ascontiguousarray(scaled.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy())
+    return np.ascontiguousarray(scaled.byte().cpu().permute(0, 2, 3, 1).numpy())
 
 
 def grid(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:

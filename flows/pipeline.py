@@ -23,7 +23,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
-from flows import delivery, notices, outcome, plan, settings, stages, versions
+from flows import delivery, following, notices, outcome, plan, settings, stages, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
@@ -216,7 +216,8 @@ class _Retrain:
 
     def _reproduce_now(self, stage: Stage) -> outcome.State:
         self.stop.check()  # it may have waited long
-        return "ran" if stages.reproduce(self.workspace, stage, self.stop, self.say) else "cached"
+        with following.followed(self.workspace, stage):
+            return "ran" if stages.reproduce(self.workspace, stage, self.stop, self.say) else "cached"
 
     def _judge(self, dataset: str, task: str) -> outcome.State:
         verdict = delivery.judge(self.workspace, self.params, dataset, task, self.say)

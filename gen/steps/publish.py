@@ -46,6 +46,7 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
     return Record(
         name=model,
         key=run_key(workspace, model),
+        training=identity["key"],
         params=flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
         tags=_tags(metrics, provenance),
         points=[*_curves(journal, start, end), *_figures(metrics, journal[-1]["images"], end)],

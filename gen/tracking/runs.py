@@ -9,6 +9,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from PIL import Image
 
 from gen import files
+from gen.tracking import live
 from gen.tracking.store import Store
 
 KEY = "genflows.key"
@@ -48,6 +49,8 @@ class Record:
 
     name: str
     key: str
+    training: str
+    """The key of the training alone, which a preview may show."""
     params: Mapping[str, str]
     tags: Mapping[str, str]
     points: Sequence[Point]
@@ -71,7 +74,9 @@ def publish(store: Store, record: Record) -> str:
             if COMPLETE in run.data.tags:
                 return str(run.info.run_id)
             store.client.delete_run(run.info.run_id)
-        return _write(store, record)
+        written = _write(store, record)
+        live.end(store, record.training)
+        return written
 
 
 def _with_key(store: Store, key: str) -> list[Run]:

@@ -1,0 +1,128 @@
+"""A training is shown in MLflow while it goes on: real stores, nothing lost or doubled, nothing waits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import following
+from flows.stages import Orchestration, Stage
+from gen import files
+from gen.steps.publish import publish
+from gen.tracking.environment import SETTINGS
+from gen.tracking.live import Preview, previews
+from gen.tracking.store import Store, connect
+from gen.workspace import Workspace
+from tests.conftest import ROOT
+from tests.flows.toy import eventually
+from tests.gen import fabricated
+
+KEY = "0123456789abcdef"
+STAGE = Stage("train@vae", "true", (), ("runs/train/vae", "runs/provenance/vae.json"), frozenset(), Orchestration())
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def begin(workspace: Workspace, records: int = 0) -> files.Journal:
+    """What a training leaves when it begins: who it is, and a journal."""
+    folder = workspace.unfinished("vae", KEY)
+    block = {"family": "vae", "dataset": "digits", "learning_rate": 0.001, "network": "convolutional"}
+    files.write_json(folder / "run.json", {"key": KEY, "params": {"model": block}})
+    journal = files.Journal(folder / "journal.jsonl")
+    write(journal, range(records))
+    return journal
+
+
+def write(journal: files.Journal, numbers: range) -> None:
+    for number in numbers:
+        journal.append({"images": 16 * (number + 1), "losses": {"nll": 100.0 - number}})
+
+
+def shown(store: Store) -> list[tuple[int, float]]:
+    (run,) = previews(store, KEY)
+    return [(point.step, point.value) for point in store.client.get_metric_history(run, "loss/nll")]
+
+
+def expected(count: int) -> list[tuple[int, float]]:
+    return [(16 * (number + 1), 100.0 - number) for number in range(count)]
+
+
+def test_a_killed_follower_costs_no_point_and_doubles_none(workspace: Workspace) -> None:
+    journal = begin(workspace, 40)
+    sending = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom gen.tracking.live import Preview\n"
+        "from gen.tracking.store import connect\nfrom gen.workspace import Workspace\n"
+        "workspace = Workspace(Path(sys.argv[1]))\n"
+        f"preview = Preview(connect(workspace), workspace.unfinished('vae', '{KEY}'), 'vae')\n"
+        "preview.send()\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", sending, str(workspace.root)], cwd=ROOT, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    store = connect(workspace)
+    assert shown(store) == expected(40)
+    write(journal, range(40, 140))  # a hundred that nobody has sent
+    journal.close()
+    preview = Preview(store, workspace.unfinished("vae", KEY), "vae")
+    assert preview.send() == 100
+    assert preview.send() == 0
+    assert shown(store) == expected(140)
+
+
+def test_it_is_shown_soon_and_ends_as_the_stage_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "INTERVAL", 0.1)
+    store = connect(workspace)
+    with following.followed(workspace, STAGE):
+        journal = begin(workspace, 3)
+        assert eventually(lambda: previews(store, KEY) and shown(store) == expected(3))
+        assert store.client.get_run(previews(store, KEY)[0]).info.status == "RUNNING"
+        write(journal, range(3, 5))
+    journal.close()
+    run = store.client.get_run(previews(store, KEY)[0])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["learning_rate"] == "0.001"
+    assert shown(store) == expected(5)
+    with pytest.raises(RuntimeError), following.followed(workspace, STAGE):
+        begin(workspace).close()
+        assert eventually(lambda: store.client.get_run(run.info.run_id).info.status == "RUNNING")
+        raise RuntimeError
+    assert store.client.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_a_store_that_does_not_answer_stops_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "INTERVAL", 0.05)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with following.followed(workspace, STAGE):
+        begin(workspace, 3).close()
+        time.sleep(0.5)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert not (workspace.private / "mlflow.db").exists()
+
+
+def test_what_stays_is_written_from_the_files(workspace: Workspace) -> None:
+    made, params = fabricated.workspace(workspace.root)
+    fabricated.trained(made, params, "vae")
+    fabricated.evaluated(made, "vae", 30.0)
+    store, key = connect(made), files.read_json(made.train("vae") / "run.json")["key"]
+    folder = made.unfinished("vae", key)
+    files.write_json(folder / "run.json", files.read_json(made.train("vae") / "run.json"))
+    files.write(folder / "journal.jsonl", (made.train("vae") / "journal.jsonl").read_bytes())
+    Preview(store, folder, "vae").send()
+    assert len(previews(store, key)) == 1
+    run = publish(made, params, "vae", store)
+    assert previews(store, key) == []
+    kept = store.client.get_metric_history(run, "loss/nll")
+    assert [point.step for point in kept] == [16, 32, 48, 64]
+    assert len(store.client.search_runs([store.experiment])) == 1

@@ -36,8 +36,8 @@ def timed(ways: Mapping[str, Callable[[], int]], rounds: int) -> Rates:
 def row(what: str, values: list[float], target: str, unit: str = "") -> dict[str, object]:
     """Print one line of a table, and return it as JSON has it."""
     middle = statistics.median(values)
-    spread = f"{min(values):.2f}-{max(values):.2f}"
-    print(f"{what:52} {middle:8.2f}{unit:2} {spread:>16} {target:>8}")
+    spread = f"{min(values):.4g}-{max(values):.4g}"
+    print(f"{what:52} {middle:8.4g}{unit:2} {spread:>16} {target:>8}")
     return {"what": what, "median": middle, "values": values, "target": target}
 
 

@@ -8,8 +8,10 @@ import itertools
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gen import families
 from gen.artifact import Published
+from gen.checkpoints import Checkpoints
 from gen.datasets import Batches
 from gen.families.base import ModelConfig
 from gen.images import Pixels, to_uint8
@@ -165,6 +168,18 @@ def sampling(pixels: Pixels, rounds: int) -> list[float]:
     return timed({"ours": ours, "theirs": theirs}, rounds).ratio("ours", "theirs")
 
 
+def checkpoints(training: Training) -> list[float]:
+    """Milliseconds to write a checkpoint, ten times."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Checkpoints(Path(folder), print)
+        for images in range(10):
+            clock = time.perf_counter()
+            kept.save(images, training.tensors(), training.counters(), milestone=True)
+            times.append(1000 * (time.perf_counter() - clock))
+    return times
+
+
 def flops(training: Training) -> float:
     """Multiplications and additions of one step, an image."""
     with FlopCounterMode(display=False) as counter:
@@ -191,6 +206,7 @@ def main(rounds: int) -> None:
     gan, gan_rate = compared(Gan, pixels, rounds)
     vae, _ = compared(Vae, pixels, rounds)
     operations = flops(begun(GAN, pixels))
+    cost = checkpoints(begun(GAN, pixels))
     share = [rate * operations / gemm_rate() for rate in gan_rate]
     print(f"{'what':52} {'median':>8}   {'range':>16} {'target':>8}")
     lines = [
@@ -199,6 +215,8 @@ def main(rounds: int) -> None:
         row("sampling: ours / loop over batches", sampling(pixels, rounds), ">= 1.2", "x"),
         row("DCGAN-32: share of the machine's product rate", share, ">= 0.7"),
         row("DCGAN-32: images a second", [statistics.median(gan_rate)], "-"),
+        row("DCGAN-32: a checkpoint", cost, "-", "ms"),
+        row("DCGAN-32: share of the time, one each minute", [milliseconds / 60_000 for milliseconds in cost], "< 0.01"),
     ]
     finish(lines)
 

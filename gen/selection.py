@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gen import health
 from gen.artifact import Published
 from gen.datasets import Prepared
 from gen.families.base import Sampler
+from gen.metrics.distribution import Features
 from gen.metrics.halves import half_samples
 from gen.metrics.kernel import subset_distances
 from gen.reference import Space
@@ -32,13 +34,34 @@ class Selected:
     """By how much it would move with other images."""
 
 
-def measure(published: Published, prepared: Prepared, space: Space, images: int) -> Selected:
+@dataclass(frozen=True)
+class Made:
+    """What a generator made for one measurement, and what stands against it."""
+
+    features: Features
+    real: Features
+    signs: tuple[str, ...]
+    """Of collapse."""
+
+
+def make(published: Published, prepared: Prepared, space: Space) -> Made:
+    """Let a generator make the images of one measurement, in the dataset's features."""
+    inputs = prepared.images("select", prepared.domains[0])[:SAMPLES]
+    sampler = isinstance(published.network, Sampler)
+    made = published.generate(SAMPLES, SEED) if sampler else published.translate(inputs)
+    features = space.extractor.features(made)
+    signs = health.too_alike(features, space.select)
+    shares, wanted = (space.extractor.shares(side) for side in (features, space.select))
+    if shares and wanted:
+        signs += health.missing_modes(shares, wanted, space.extractor.labels)
+    if not sampler:
+        signs += health.copies(inputs, made, prepared.images("select", prepared.target))
+    return Made(features, space.select, tuple(signs))
+
+
+def measure(made: Made, images: int) -> Selected:
     """The kernel distance of generated images to `select`, after so many `images` of training."""
-    if isinstance(published.network, Sampler):
-        made = published.generate(SAMPLES, SEED)
-    else:
-        made = published.translate(prepared.images("select", prepared.domains[0])[:SAMPLES])
-    sides = space.select, space.extractor.features(made)
+    sides = made.real, made.features
     halves = [
         half_samples(len(side), RESAMPLES, torch.Generator().manual_seed(seed)) for seed, side in enumerate(sides)
     ]

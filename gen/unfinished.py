@@ -5,7 +5,7 @@ It lies in a folder named by the stage's key, so the same command goes on from t
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Unfinished:
         """Of what was measured so far; its checkpoint is kept."""
         self.stale = 0
         """Measurements in a row that were not better than the best by more than their spread."""
+        self.stopped = False
+        """Whether it was ended for signs of collapse."""
         self.resumed_at: list[int] = []
         """Images at which a process went on with what another one had left."""
         self._earlier = 0.0
@@ -93,9 +95,26 @@ class Unfinished:
         remark = "the best so far" if better else f"it was best after {self.best.images:,}" if self.best else ""
         self.say(f"{measured.images:,} images: kernel distance {measured.value:.4g} +- {measured.spread:.2g}, {remark}")
 
-    def has_settled(self) -> bool:
-        """Whether patience is at its end."""
-        return 0 < self.training.config.patience <= self.stale
+    def notice(self, signs: Sequence[str]) -> None:
+        """Enter signs of collapse in the journal, and do what the config says to them."""
+        if not signs:
+            return
+        self.journal.append({"images": self.training.images, "losses": {}, "signs": list(signs)})
+        self.say(f"{self.training.images:,} images, signs of collapse: {'; '.join(signs)}")
+        match self.training.config.on_collapse:
+            case "stop":
+                self.stopped = True
+            case "roll_back":
+                self.roll_back()
+
+    def losses(self) -> dict[str, float]:
+        """The newest that the journal holds."""
+        records = files.Journal.read(self.folder / JOURNAL)
+        return next((record["losses"] for record in reversed(records) if record["losses"]), {})
+
+    def has_ended(self) -> bool:
+        """Whether patience is at its end, or it was stopped."""
+        return self.stopped or 0 < self.training.config.patience <= self.stale
 
     def is_due(self) -> bool:
         """Whether a crash would now cost more than INTERVAL."""
@@ -114,6 +133,7 @@ class Unfinished:
             "resumed_at": self.resumed_at,
             "best": asdict(self.best) if self.best else None,
             "stale": self.stale,
+            "stopped": self.stopped,
         }
         best = self.best.images if self.best else None
         self.checkpoints.save(self.training.images, self.training.tensors(), facts, milestone=milestone, best=best)
@@ -125,9 +145,9 @@ class Unfinished:
         milestone = self.checkpoints.newest(milestone=True)
         if milestone is None or roll_backs > ROLL_BACKS:
             raise UserError(
-                f"Training diverged: around {diverged_at:,} images its numbers are no longer finite, also after going "
-                f"back {ROLL_BACKS} times and on at a lower learning rate. Lower `learning_rate` (a third of it is a "
-                "fair next try) or change `seed`, and run again."
+                f"Training diverged: around {diverged_at:,} images its numbers are not finite, or it collapsed, also "
+                f"after going back {ROLL_BACKS} times and on at a lower learning rate. Lower `learning_rate` (a third "
+                "of it is a fair next try) or change `seed`, and run again."
             )
         self._put_back(milestone)
         self.training.roll_backs = roll_backs
@@ -163,7 +183,7 @@ class Unfinished:
             raise UserError(f"{self.folder} cannot be gone on with: {error}. Delete it and run again.") from None
         self.journal.cut(checkpoint.facts["journal"])
         self.best = Selected(**checkpoint.facts["best"]) if checkpoint.facts["best"] else None
-        self.stale = checkpoint.facts["stale"]
+        self.stale, self.stopped = checkpoint.facts["stale"], checkpoint.facts["stopped"]
 
 
 def others(folder: Path, identity: Identity) -> list[str]:

@@ -54,6 +54,9 @@ class ModelConfig(Strict):
     patience: int = Field(default=0, ge=0)
     """Milestones in a row without a better generator, beyond the noise of measuring, that end it; 0 for never."""
 
+    on_collapse: Literal["warn", "roll_back", "stop"] = "warn"
+    """What happens at a milestone at which the generator shows signs of collapse."""
+
     @property
     def task(self) -> Task:
         """What its generators do: noise to image, or domain A to domain B."""

@@ -14,6 +14,9 @@ from gen.networks import dcgan, initialise
 from gen.penalties import gradient_norm_squared
 from gen.schedules import Schedule, Scheduled
 
+SATURATED = 20.0
+"""Mean distance of real and generated logits at which the loss is 1e-4 and its gradient vanishes."""
+
 
 class GanConfig(ModelConfig):
     """A GAN's block in params.yaml."""
@@ -93,6 +96,11 @@ class GanTrainer(Trainer):
         fake = self.generator.sample(noise)
         losses = self._update_discriminator(real, fake.detach(), progress)
         return losses | self._update_generator(real, fake)
+
+    def signs(self, losses: Mapping[str, float]) -> list[str]:
+        """A discriminator whose every logit is certain has nothing left to teach."""
+        apart = losses.get("real_logit", 0.0) - losses.get("fake_logit", 0.0)
+        return [f"the discriminator is saturated: its logits are {apart:.0f} apart"] if apart > SATURATED else []
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
         r1, r2 = self.config.r1.at(progress), self.config.r2.at(progress)

@@ -58,6 +58,10 @@ class Trainer:
             raise SickStepError
         optimiser.step()
 
+    def signs(self, losses: Mapping[str, float]) -> list[str]:  # noqa: ARG002
+        """Signs of collapse in the losses of a record, in words."""
+        return []
+
     def passing(self) -> dict[str, Tensor]:
         """The tensors that a step may have changed already when it turns out to be sick, by name.
 

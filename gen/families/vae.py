@@ -1,5 +1,6 @@
 """Variational autoencoders (Kingma and Welling 2014, arXiv 1312.6114)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from gen.families.trainer import Trainer
 from gen.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 from gen.networks import convolutional, initialise
 from gen.schedules import Positive, Schedule
+
+DEAD = 0.1
+"""Nats of KL, in sum over all latents, below which the code carries nothing."""
 
 
 class VaeConfig(ModelConfig):
@@ -100,3 +104,8 @@ class VaeTrainer(Trainer):
         nll, kl = (term.mean() for term in self.autoencoder.evidence(images, self.randomness))
         self.update("autoencoder", nll + self.config.beta.at(progress) * kl)
         return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}
+
+    def signs(self, losses: Mapping[str, float]) -> list[str]:
+        """Codes that say nothing of their images."""
+        kl = losses.get("kl", math.inf)
+        return [f"the posterior has collapsed: the KL is {kl:.2g} nats"] if kl < DEAD else []

@@ -94,7 +94,7 @@ def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[]
             kept.say(f"starts afresh: {other}")
         milestone()
         kept.keep(milestone=True)
-    for moment in fit(training) if not kept.has_settled() else ():
+    for moment in fit(training) if not kept.has_ended() else ():
         if moment.diverged:
             kept.roll_back()
             continue
@@ -103,11 +103,13 @@ def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[]
             kept.say(_line(moment.record, config))
         if moment.milestone:
             milestone()
+            if training.images != moment.images:  # it went back
+                continue
         leave = leaving()
         if moment.milestone or leave or kept.is_due():
             kept.keep(milestone=moment.milestone)
-        if kept.has_settled():
-            kept.say(f"ends: {config.patience} milestones in a row were no better")
+        if kept.has_ended():
+            kept.say("ends: it collapsed" if kept.stopped else f"ends: {kept.stale} milestones in a row were no better")
             break
         if leave and moment.images < config.images:
             raise LeftError(
@@ -121,9 +123,13 @@ def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space
     learning = published.network.training
     published.network.eval()
     kept.show(_grid(published, prepared))
-    if space and kept.training.images:
-        kept.select(selection.measure(published, prepared, space, kept.training.images))
+    made = selection.make(published, prepared, space) if space and kept.training.images else None
     published.network.train(learning)
+    if made:
+        kept.select(selection.measure(made, kept.training.images))
+    # What is untrained shows every sign.
+    if kept.training.images:
+        kept.notice([*kept.training.trainer.signs(kept.losses()), *(made.signs if made else ())])
 
 
 def _grid(published: Published, prepared: Prepared) -> images.Pixels:

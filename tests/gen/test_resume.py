@@ -166,14 +166,20 @@ def selected(made: Workspace, model: str) -> dict[int, float]:
 def test_the_best_step_is_published_and_not_the_last(
     family: str, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, model, seen = workspace(tmp_path), MODELS[family], {}
-    real = selection.measure
+    made, model = workspace(tmp_path), MODELS[family]
+    seen: dict[Any, dict[str, torch.Tensor]] = {}
+    make, measure = selection.make, selection.measure
 
-    def told(published: Published, *rest: Any) -> selection.Selected:
-        measured = real(published, *rest)
-        seen[measured.images] = {name: tensor.clone() for name, tensor in published.network.state_dict().items()}
-        return replace(measured, value=0.5 if measured.images == best else 1.0)
+    def made_by(published: Published, *rest: Any) -> selection.Made:
+        weights = {name: tensor.clone() for name, tensor in published.network.state_dict().items()}
+        seen["newest"] = weights
+        return make(published, *rest)
 
+    def told(images: selection.Made, after: int) -> selection.Selected:
+        seen[after] = seen.pop("newest")
+        return replace(measure(images, after), value=0.5 if after == best else 1.0)
+
+    monkeypatch.setattr(selection, "make", made_by)
     monkeypatch.setattr(selection, "measure", told)
     with pytest.raises(LeftError):  # and it is remembered by another process
         trained(made, model, leave_after=8)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flows.stages import Stage
-from gen.errors import UserError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 2.0
 """Seconds between two looks at the journal."""
+KEY = "[0-9a-f]" * 16
+"""How the folder's name ends. What stands before it may hold a `-` of its own."""
 PAUSE = 30.0
 """Seconds before MLflow is tried again when it did not answer."""
 
@@ -64,10 +65,11 @@ class _Follower(threading.Thread):
             pause = INTERVAL
             try:
                 self._show()
-            except UserError:
+            except Exception:
+                # MLflow does not answer, or files go while they are read: nothing that a training would wait for.
                 self.preview, pause = None, PAUSE
         if self.preview:
-            with contextlib.suppress(UserError):
+            with contextlib.suppress(Exception):
                 self.preview.close(self.status)
 
     def _show(self) -> None:
@@ -79,13 +81,13 @@ class _Follower(threading.Thread):
             from gen.tracking.live import Preview
             from gen.tracking.store import connect
 
-            self.preview = Preview(connect(self.workspace), folder, self.model)
+            self.preview = Preview(connect(self.workspace), folder, self.model, self.workspace.train(self.model))
         self.preview.send()
 
     def _folder(self) -> Path | None:
         """Where the training that has just begun, or gone on, keeps what it has."""
         fresh = {}
-        for path in self.workspace.unfinished(self.model, "*").parent.glob(f"{self.model}-*/run.json"):
+        for path in self.workspace.unfinished(self.model, "*").parent.glob(f"{self.model}-{KEY}/run.json"):
             with contextlib.suppress(FileNotFoundError):
                 fresh[path.stat().st_mtime] = path.parent
         newest = max(fresh, default=0.0)

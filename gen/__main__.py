@@ -63,10 +63,11 @@ def _run(step: str, name: str) -> None:
             reference(workspace, params, name)
         case "train":
             from gen.leaving import Leave
-            from gen.steps.train import train
 
             leave = Leave()
             leave.listen()
+            from gen.steps.train import train
+
             _settle(params.machine)
             train(workspace, params, name, _code(params, name), say=_say, leaving=lambda: leave.asked)
         case "evaluate":

@@ -194,14 +194,18 @@ class Journal:
             self._file.flush()
 
     def cut(self, length: int) -> None:
-        """Forget what was appended after the first `length` bytes."""
+        """Forget what was appended after the first `length` bytes, of at least as many."""
         self._file.truncate(length)
         self._file.seek(length)
 
+    def sync(self) -> None:
+        """Make what was appended survive a power cut."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
-        """Make what was appended survive a power cut, and close. To close again does nothing."""
+        """The same, and close. To close again does nothing."""
         if not self._file.closed:
-            os.fsync(self._file.fileno())
+            self.sync()
             self._file.close()
 
     @staticmethod

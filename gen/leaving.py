@@ -1,7 +1,11 @@
 """A process that is asked to end finishes the step it is in, keeps what it has, and leaves."""
 
 import signal
+import time
 from types import FrameType
+
+GRACE = 10.0
+"""Seconds in which more signals ask for nothing more: a stop of a whole group reaches a process more than once."""
 
 
 class Leave:
@@ -10,13 +14,16 @@ class Leave:
     def __init__(self) -> None:
         """Nobody has asked."""
         self.asked = False
+        self._asked_at = 0.0
 
     def listen(self) -> None:
-        """From now on the first such signal only asks. The second does what it always did."""
+        """From now on such a signal only asks. One that comes GRACE seconds later does what it always did."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if not self.asked:
+            self.asked, self._asked_at = True, time.monotonic()
+        elif time.monotonic() - self._asked_at > GRACE:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)

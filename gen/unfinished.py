@@ -33,6 +33,7 @@ class Unfinished:
     def __init__(self, folder: Path, identity: Identity, training: Training, say: Callable[[str], None]) -> None:
         """Open `folder`; it is created when missing."""
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         self.folder = folder
         self.identity = identity
         self.training = training
@@ -42,7 +43,11 @@ class Unfinished:
         self.best: Selected | None = None
         """Of what was measured so far; its checkpoint is kept."""
         self.stale = 0
-        """Measurements in a row that were not better than the best by more than their spread."""
+        """Measurements in a row since one was better than those before by more than its spread."""
+        self._mark: float | None = None
+        """What that one measured."""
+        self.owes_milestone = False
+        """Whether it was left at a milestone, before that was shown and measured."""
         self.stopped = False
         """Whether it was ended for signs of collapse."""
         self.resumed_at: list[int] = []
@@ -59,6 +64,10 @@ class Unfinished:
     def resume(self) -> bool:
         """Go on from the newest checkpoint, and say so. False when there is none: the training is at its start."""
         newest = self.checkpoints.newest()
+        while newest and newest.facts["journal"] > self.journal.length:
+            self.say("The journal is shorter than a checkpoint says, so the one before it is used.")
+            self.checkpoints.forget_after(newest.facts["counters"]["images"] - 1)
+            newest = self.checkpoints.newest()
         if newest is None:
             self.journal.cut(0)
             return False
@@ -86,8 +95,10 @@ class Unfinished:
     def select(self, measured: Selected) -> None:
         """Enter a measurement in the journal, and remember it where it is the best."""
         better = self.best is None or measured.value < self.best.value
-        clearly = self.best is None or measured.value < self.best.value - measured.spread
-        self.stale = 0 if clearly else self.stale + 1
+        if self._mark is None or measured.value < self._mark - measured.spread:
+            self.stale, self._mark = 0, measured.value
+        else:
+            self.stale += 1
         if better:
             self.best = measured
         figures = {"kernel": measured.value, "spread": measured.spread}
@@ -120,11 +131,17 @@ class Unfinished:
         """Whether a crash would now cost more than INTERVAL."""
         return time.monotonic() - self._kept > INTERVAL
 
-    def keep(self, *, milestone: bool) -> None:
-        """Write a checkpoint of what is known now. Where that is not finite, go back instead."""
+    def keep(self, *, milestone: bool, owes_milestone: bool = False) -> None:
+        """Write a checkpoint of what is known now. Where that is not finite, go back from a milestone instead.
+
+        Between milestones nothing is written then: when that happens depends on the clock, and nothing else may.
+        """
+        self._kept = time.monotonic()
         if not self.training.is_finite():
-            self.roll_back()
+            if milestone:
+                self.roll_back()
             return
+        self.journal.sync()
         facts = {
             "counters": self.training.counters(),
             "journal": self.journal.length,
@@ -134,10 +151,11 @@ class Unfinished:
             "best": asdict(self.best) if self.best else None,
             "stale": self.stale,
             "stopped": self.stopped,
+            "mark": self._mark,
+            "owes_milestone": owes_milestone,
         }
         best = self.best.images if self.best else None
         self.checkpoints.save(self.training.images, self.training.tensors(), facts, milestone=milestone, best=best)
-        self._kept = time.monotonic()
 
     def roll_back(self) -> None:
         """Go back to the newest milestone, to train on more calmly. Raises UserError when that has not helped twice."""
@@ -149,9 +167,10 @@ class Unfinished:
                 f"after going back {ROLL_BACKS} times and on at a lower learning rate. Lower `learning_rate` (a third "
                 "of it is a fair next try) or change `seed`, and run again."
             )
+        # First of all: a process that is killed here must not go on from what lies behind the journal's end.
+        self.checkpoints.forget_after(milestone.facts["counters"]["images"])
         self._put_back(milestone)
         self.training.roll_backs = roll_backs
-        self.checkpoints.forget_after(self.training.images)
         event = f"diverged after {diverged_at} images and went back, on at {0.5**roll_backs:g} of the learning rate"
         self.journal.append({"images": self.training.images, "losses": {}, "event": event})
         self.say(f"{event} (to {self.training.images:,} images)")
@@ -172,6 +191,15 @@ class Unfinished:
         shutil.copyfile(self.folder / JOURNAL, target / JOURNAL)
         shutil.copytree(self.folder / SAMPLES, target / SAMPLES)
 
+    def discard(self) -> None:
+        """Remove all of it: it is over."""
+        self.close()
+        # By a rename: a process that is killed while it deletes must leave nothing that another goes on from.
+        gone = self.folder.with_name(f".{self.folder.name}.old")
+        shutil.rmtree(gone, ignore_errors=True)
+        self.folder.rename(gone)
+        shutil.rmtree(gone)
+
     def close(self) -> None:
         """Close the journal."""
         self.journal.close()
@@ -184,13 +212,26 @@ class Unfinished:
         self.journal.cut(checkpoint.facts["journal"])
         self.best = Selected(**checkpoint.facts["best"]) if checkpoint.facts["best"] else None
         self.stale, self.stopped = checkpoint.facts["stale"], checkpoint.facts["stopped"]
+        self._mark, self.owes_milestone = checkpoint.facts["mark"], checkpoint.facts["owes_milestone"]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written. Whoever calls holds the folder's lock."""
+    for path in sorted(folder.rglob(".*"), reverse=True):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def others(folder: Path, identity: Identity) -> list[str]:
     """Other unfinished trainings of the same model, and why the one in `folder` does not go on from them."""
     found = []
-    for path in sorted(folder.parent.glob(f"*/{IDENTITY}")):
-        other = files.read_json(path)
+    for path in sorted(folder.parent.glob(f"[!.]*/{IDENTITY}")):
+        try:
+            other = files.read_json(path)
+        except UserError:  # it ended meanwhile
+            continue
         if path.parent != folder and other["command"] == identity.command:
             sides = [("params", identity.params), ("inputs", identity.inputs), ("code", identity.code)]
             changed = [what for what, value in sides if other[what] != value]

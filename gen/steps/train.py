@@ -1,8 +1,9 @@
 """train@MODEL: prepared images in, a published network with its journal and sample grids out."""
 
 import contextlib
-import shutil
+import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def train(
         code=code,
     )
     place = workspace.unfinished(name, identity.key)
-    with _alone(place, params.machine):
+    with _alone(place, params.machine, leaving):
         training = _at_the_start(config, prepared, domains, torch.device(device))
         network = training.average.network
         published = Published(name, config.family, config.task, config.dataset, prepared.shape, network, device)
@@ -72,7 +73,7 @@ def train(
             facts = {"model": name, "images": config.images, "published_after": training.images}
             facts |= {"threads": params.machine.threads, "resumed_at": kept.resumed_at}
             write_provenance(workspace.provenance(name), workspace.root, kept.seconds, device, facts)
-        shutil.rmtree(place)
+            kept.discard()
 
 
 def _at_the_start(
@@ -92,8 +93,9 @@ def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[]
     if not kept.resume():
         for other in unfinished.others(kept.folder, kept.identity):
             kept.say(f"starts afresh: {other}")
-        milestone()
-        kept.keep(milestone=True)
+        _pass(kept, milestone)
+    elif kept.owes_milestone:
+        _pass(kept, milestone)
     for moment in fit(training) if not kept.has_ended() else ():
         if moment.diverged:
             kept.roll_back()
@@ -101,21 +103,28 @@ def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[]
         if moment.record:
             kept.record(moment.record)
             kept.say(_line(moment.record, config))
-        if moment.milestone:
-            milestone()
-            if training.images != moment.images:  # it went back
-                continue
-        leave = leaving()
-        if moment.milestone or leave or kept.is_due():
-            kept.keep(milestone=moment.milestone)
-        if kept.has_ended():
-            kept.say("ends: it collapsed" if kept.stopped else f"ends: {kept.stale} milestones in a row were no better")
-            break
-        if leave and moment.images < config.images:
+        if moment.images < config.images and leaving():
+            # Before what a milestone asks for: that may take longer than whoever asks will wait.
+            kept.keep(milestone=False, owes_milestone=moment.milestone)
             raise LeftError(
                 f"Stopped as asked: it has seen {moment.images:,} of {config.images:,} images, and they are kept. "
                 "The same command goes on from there."
             )
+        if moment.milestone:
+            _pass(kept, milestone)
+        elif kept.is_due():
+            kept.keep(milestone=False)
+        if kept.has_ended():
+            kept.say("ends: it collapsed" if kept.stopped else f"ends: {kept.stale} milestones in a row were no better")
+            break
+
+
+def _pass(kept: Unfinished, milestone: Callable[[], None]) -> None:
+    """Show and measure, and keep it unless that made the training go back."""
+    before = kept.training.images
+    milestone()
+    if kept.training.images == before:
+        kept.keep(milestone=True)
 
 
 def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space: Space | None) -> None:
@@ -142,20 +151,31 @@ def _grid(published: Published, prepared: Prepared) -> images.Pixels:
 
 
 @contextlib.contextmanager
-def _alone(place: Path, machine: Machine) -> Iterator[None]:
+def _alone(place: Path, machine: Machine, leaving: Callable[[], bool]) -> Iterator[None]:
     """Be the only process that trains this, and the only one that trains on the accelerator."""
     with contextlib.ExitStack() as stack:
         if machine.device != "cpu":
-            # One lock for all workspaces of the machine: a second training would only take memory from the first.
-            stack.enter_context(files.lock(Path(tempfile.gettempdir()) / f"genflows-{machine.device}.lock"))
-        try:
-            stack.enter_context(files.lock(place.with_suffix(".lock"), wait=False))
-        except BlockingIOError:
+            # One lock for all workspaces: a second training would only take memory from the first.
+            path = Path(tempfile.gettempdir()) / f"genflows-{os.getuid()}-{machine.device}.lock"
+            while not _locked(stack, path):
+                if leaving():
+                    raise LeftError(f"Stopped as asked, before {machine.device} was free. The same command goes on.")
+                time.sleep(0.2)
+        if not _locked(stack, place.with_suffix(".lock")):
             raise BusyError(
                 f"Another process trains the same right now (its files are in {place}). Wait for it, or end it and "
                 "run this command again: it goes on from where that one was."
-            ) from None
+            )
         yield
+
+
+def _locked(stack: contextlib.ExitStack, path: Path) -> bool:
+    """Whether the lock could be taken at once; `stack` gives it back."""
+    try:
+        stack.enter_context(files.lock(path, wait=False))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check(config: ModelConfig, name: str, prepared: Prepared, counts: list[int]) -> None:

@@ -25,17 +25,20 @@ POINTS_OF_A_BATCH = 1000
 class Preview:
     """The run of one training that is not over, in the folder that gen.unfinished keeps for it."""
 
-    def __init__(self, store: Store, folder: Path, name: str) -> None:
-        """Find the preview that an earlier process began, or begin one. Raises TrackingUnavailable."""
+    def __init__(self, store: Store, folder: Path, name: str, finished: Path) -> None:
+        """Find the preview that an earlier process began, or begin one. Raises TrackingUnavailable.
+
+        The journal lies in `folder` while the training goes on, and in `finished` when it is over.
+        """
         self.store = store
-        self.journal = folder / JOURNAL
+        self.journals = (folder / JOURNAL, finished / JOURNAL)
         identity = files.read_json(folder / IDENTITY)
         with store.asking(f"beginning to show the training of `{name}`"):
             found = previews(store, identity["key"])
             self.run = found[0] if found else self._begin(name, identity)
             store.client.update_run(self.run, status="RUNNING")
             self.sent = {
-                (metric, point.step)
+                (metric, point.step, point.value)
                 for metric in store.client.get_run(self.run).data.metrics
                 for point in store.client.get_metric_history(self.run, metric)
             }
@@ -51,19 +54,19 @@ class Preview:
     def send(self) -> int:
         """Send what the journal holds and the run does not, and return how many points. Raises TrackingUnavailable."""
         clock = int(time.time() * 1000)
-        fresh = {}
-        for record in files.Journal.read(self.journal):
-            for group, values in (("loss", record["losses"]), ("select", record.get("select", {}))):
-                for name, value in values.items():
-                    point = (f"{group}/{name}", record["images"])
-                    if point not in self.sent:
-                        fresh[point] = Metric(point[0], value, clock, point[1])
-        metrics = list(fresh.values())
+        journal = next((path for path in self.journals if path.exists()), self.journals[0])
+        metrics = [
+            Metric(f"{group}/{name}", value, clock, record["images"])
+            for record in files.Journal.read(journal)
+            for group, values in (("loss", record["losses"]), ("select", record.get("select", {})))
+            for name, value in values.items()
+            if (f"{group}/{name}", record["images"], value) not in self.sent
+        ]
         with self.store.asking("showing a training"):
             for start in range(0, len(metrics), POINTS_OF_A_BATCH):
                 batch = metrics[start : start + POINTS_OF_A_BATCH]
                 self.store.client.log_batch(self.run, metrics=batch)
-                self.sent |= {(metric.key, metric.step) for metric in batch}
+                self.sent |= {(metric.key, metric.step, metric.value) for metric in batch}
         return len(metrics)
 
     def close(self, status: Literal["FINISHED", "FAILED"]) -> None:

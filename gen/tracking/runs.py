@@ -72,6 +72,7 @@ def publish(store: Store, record: Record) -> str:
     with files.lock(store.lock("publish")), store.asking(f"publishing `{record.name}`"):
         for run in _with_key(store, record.key):
             if COMPLETE in run.data.tags:
+                live.end(store, record.training)
                 return str(run.info.run_id)
             store.client.delete_run(run.info.run_id)
         written = _write(store, record)

@@ -1,6 +1,7 @@
 """A training is shown in MLflow while it goes on: real stores, nothing lost or doubled, nothing waits."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_a_killed_follower_costs_no_point_and_doubles_none(workspace: Workspace)
         "import os, signal, sys\nfrom pathlib import Path\nfrom gen.tracking.live import Preview\n"
         "from gen.tracking.store import connect\nfrom gen.workspace import Workspace\n"
         "workspace = Workspace(Path(sys.argv[1]))\n"
-        f"preview = Preview(connect(workspace), workspace.unfinished('vae', '{KEY}'), 'vae')\n"
+        f"preview = Preview(connect(workspace), workspace.unfinished('vae', '{KEY}'), 'vae', workspace.train('vae'))\n"
         "preview.send()\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", sending, str(workspace.root)], cwd=ROOT, env=os.environ)
@@ -75,7 +76,7 @@ def test_a_killed_follower_costs_no_point_and_doubles_none(workspace: Workspace)
     assert shown(store) == expected(40)
     write(journal, range(40, 140))  # a hundred that nobody has sent
     journal.close()
-    preview = Preview(store, workspace.unfinished("vae", KEY), "vae")
+    preview = Preview(store, workspace.unfinished("vae", KEY), "vae", workspace.train("vae"))
     assert preview.send() == 100
     assert preview.send() == 0
     assert shown(store) == expected(140)
@@ -101,6 +102,23 @@ def test_it_is_shown_soon_and_ends_as_the_stage_ends(workspace: Workspace, monke
     assert store.client.get_run(run.info.run_id).info.status == "FAILED"
 
 
+def test_the_last_points_come_from_the_finished_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "INTERVAL", 0.1)
+    store, other = connect(workspace), "fedcba9876543210"
+    folder = workspace.unfinished("vae", KEY)
+    files.write_json(workspace.unfinished("vae-wide", other) / "run.json", {"key": other, "params": {"model": {}}})
+    with following.followed(workspace, STAGE):
+        journal = begin(workspace, 2)
+        assert eventually(lambda: previews(store, KEY) and shown(store) == expected(2))
+        monkeypatch.setattr(following._Follower, "_show", lambda _: None)  # it looks no more until the end
+        write(journal, range(2, 4))
+        journal.close()
+        files.write(workspace.train("vae") / "journal.jsonl", (folder / "journal.jsonl").read_bytes())
+        shutil.rmtree(folder)
+    assert shown(store) == expected(4)
+    assert previews(store, other) == []
+
+
 def test_a_store_that_does_not_answer_stops_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "INTERVAL", 0.05)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -119,9 +137,13 @@ def test_what_stays_is_written_from_the_files(workspace: Workspace) -> None:
     folder = made.unfinished("vae", key)
     files.write_json(folder / "run.json", files.read_json(made.train("vae") / "run.json"))
     files.write(folder / "journal.jsonl", (made.train("vae") / "journal.jsonl").read_bytes())
-    Preview(store, folder, "vae").send()
+    Preview(store, folder, "vae", made.train("vae")).send()
     assert len(previews(store, key)) == 1
     run = publish(made, params, "vae", store)
+    assert previews(store, key) == []
+    # Trained again under the same key, its preview goes when it is published again.
+    Preview(store, folder, "vae", made.train("vae")).send()
+    assert publish(made, params, "vae", store) == run
     assert previews(store, key) == []
     kept = store.client.get_metric_history(run, "loss/nll")
     assert [point.step for point in kept] == [16, 32, 48, 64]

@@ -60,12 +60,13 @@ def _half_a_line(journal: files.Journal, record: Any) -> None:  # noqa: ARG001
     die()
 
 
-def _die_pruning() -> None:
+def _die_removing(which: Callable[[str], bool]) -> None:
+    """Die with half of a folder removed."""
     real = shutil.rmtree
 
     def remove(folder: Path, **named: Any) -> None:
-        if folder.name.isdecimal():
-            (folder / checkpoints.TENSORS).unlink()
+        if which(folder.name) and folder.exists():
+            next(folder.rglob(checkpoints.TENSORS)).unlink()
             die()
         real(folder, **named)
 
@@ -79,15 +80,19 @@ POINTS: dict[str, Callable[[], None]] = {
     "after a step": lambda: _call(Training, "step", 7, None, _die),
     "in the middle of a line of the journal": lambda: _call(files.Journal, "append", 3, _half_a_line, None),
     "while a sample grid is drawn": lambda: _call(unfinished.Unfinished, "show", 3, _die, None),
+    "with a sample grid half-written": lambda: _call(Path, "replace", 6, _die, None),
     "before a checkpoint": lambda: _call(checkpoints.Checkpoints, "save", 3, _die, None),
     "with half of a checkpoint's tensors": lambda: _call(checkpoints, "write_tensors", 3, None, _halve),
     "before a checkpoint's manifest": lambda: _call(files, "write_manifest", 3, _die, None),
     "before a checkpoint takes its place": lambda: _call(Path, "rename", 3, _die, None),
-    "while an old checkpoint is removed": _die_pruning,
+    "while an old checkpoint is removed": lambda: _die_removing(str.isdecimal),
     "while the model is published": lambda: _call(step, "write_tensors", 1, None, _halve),
     "when all is published": lambda: _call(step, "write_provenance", 1, _die, None),
 }
 """By name, what makes a process die there."""
+OVER = "while what is over is removed"
+POINTS_AFTER = {OVER: lambda: _die_removing(lambda name: name.endswith(".old") and not name.endswith(".partial"))}
+"""When there is nothing more to go on from."""
 
 
 def run(root: Path, model: str, point: str | None) -> tuple[int | None, list[str]]:
@@ -103,7 +108,7 @@ def run(root: Path, model: str, point: str | None) -> tuple[int | None, list[str
 def _train(root: Path, model: str, point: str | None, lines: Path) -> None:
     torch.set_num_threads(1)
     if point is not None:
-        POINTS[point]()
+        (POINTS | POINTS_AFTER)[point]()
     workspace = Workspace(root)
     with lines.open("w") as file:
 

@@ -20,7 +20,7 @@ from gen.errors import BusyError, LeftError
 from gen.steps import train as step
 from gen.workspace import Workspace
 from tests.gen import fabricated
-from tests.gen.killing import POINTS, run
+from tests.gen.killing import OVER, POINTS, run
 
 MODELS = {"gan": "dcgan", "vae": "vae", "cyclegan": "edges2digits"}
 # Ten steps each, a checkpoint before the first and after every second one.
@@ -80,6 +80,31 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     assert files.read_json(made.provenance(model))["resumed_at"] == [newest.facts["counters"]["images"]]
 
 
+def test_what_is_over_is_removed_at_once_or_not_at_all(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
+    made = workspace(tmp_path)
+    assert run(tmp_path, "vae", OVER)[0] == -signal.SIGKILL
+    assert outcome(made, "vae") == uninterrupted["vae"]
+    code, said = run(tmp_path, "vae", None)  # DVC was not told, so it runs again
+    assert code == 0
+    assert "goes on" not in said[0]
+    assert outcome(made, "vae") == uninterrupted["vae"]
+    assert not [path for path in (made.private / "checkpoints").iterdir() if path.is_dir()]
+
+
+def test_a_journal_shorter_than_a_checkpoint_costs_the_checkpoint(
+    tmp_path: Path, uninterrupted: dict[str, str]
+) -> None:
+    """As a power cut may leave it."""
+    made = workspace(tmp_path)
+    run(tmp_path, "vae", "when all is published")
+    journal = kept(made, "vae").folder / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-10])
+    _, said = run(tmp_path, "vae", None)
+    assert "The journal is shorter than a checkpoint says" in said[0]
+    assert "goes on from 128 images" in said[1]
+    assert outcome(made, "vae") == uninterrupted["vae"]
+
+
 def trained(made: Workspace, model: str, leave_after: int = 10**9) -> list[str]:
     """Train here and now; asked to leave after so many steps. What was said."""
     said: list[str] = []
@@ -95,9 +120,9 @@ def test_when_it_was_kept_by_the_clock_makes_no_difference(
 ) -> None:
     made, model = workspace(tmp_path), MODELS[family]
     monkeypatch.setattr(unfinished, "INTERVAL", 0.0)
-    for _ in range(3):
+    for steps in (1, 1, 0, 3):  # also at a milestone, before it is measured
         with pytest.raises(LeftError, match="Stopped as asked: it has seen .* The same command goes on"):
-            trained(made, model, leave_after=1)
+            trained(made, model, leave_after=steps)
     assert "goes on from" in trained(made, model)[0]
     assert outcome(made, model) == uninterrupted[family]
 

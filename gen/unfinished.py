@@ -41,11 +41,11 @@ class Unfinished:
         self.journal = files.Journal(folder / JOURNAL)
         self.checkpoints = Checkpoints(folder, say)
         self.best: Selected | None = None
-        """Of what was measured so far; its checkpoint is kept."""
+        """What is published if it ends now; its checkpoint is kept."""
         self.stale = 0
         """Measurements in a row since one was better than those before by more than its spread."""
-        self._mark: float | None = None
-        """What that one measured."""
+        self._mark: Selected | None = None
+        """That one."""
         self.owes_milestone = False
         """Whether it was left at a milestone, before that was shown and measured."""
         self.stopped = False
@@ -93,18 +93,21 @@ class Unfinished:
         images.write_png(self.folder / SAMPLES / f"{self.training.images:09d}.png", grid)
 
     def select(self, measured: Selected) -> None:
-        """Enter a measurement in the journal, and remember it where it is the best."""
-        better = self.best is None or measured.value < self.best.value
-        if self._mark is None or measured.value < self._mark - measured.spread:
-            self.stale, self._mark = 0, measured.value
+        """Enter a measurement in the journal, and remember it unless it is clearly worse.
+
+        Of those that noise does not tell apart the last is published: it has learnt the longest.
+        """
+        mark = self._mark
+        if mark is None or measured.value < mark.value - measured.spread:
+            self.stale, self._mark = 0, measured
         else:
             self.stale += 1
-        if better:
+        if mark is None or self.best is None or measured.value <= mark.value + measured.spread:
             self.best = measured
         figures = {"kernel": measured.value, "spread": measured.spread}
         self.journal.append({"images": measured.images, "losses": {}, "select": figures})
-        remark = "the best so far" if better else f"it was best after {self.best.images:,}" if self.best else ""
-        self.say(f"{measured.images:,} images: kernel distance {measured.value:.4g} +- {measured.spread:.2g}, {remark}")
+        remark = "" if self.best is measured else f", worse than after {self.best.images:,}"
+        self.say(f"{measured.images:,} images: kernel distance {measured.value:.4g} +- {measured.spread:.2g}{remark}")
 
     def notice(self, signs: Sequence[str]) -> None:
         """Enter signs of collapse in the journal, and do what the config says to them."""
@@ -151,7 +154,7 @@ class Unfinished:
             "best": asdict(self.best) if self.best else None,
             "stale": self.stale,
             "stopped": self.stopped,
-            "mark": self._mark,
+            "mark": asdict(self._mark) if self._mark else None,
             "owes_milestone": owes_milestone,
         }
         best = self.best.images if self.best else None
@@ -210,9 +213,11 @@ class Unfinished:
         except ValueError as error:
             raise UserError(f"{self.folder} cannot be gone on with: {error}. Delete it and run again.") from None
         self.journal.cut(checkpoint.facts["journal"])
-        self.best = Selected(**checkpoint.facts["best"]) if checkpoint.facts["best"] else None
+        self.best, self._mark = (
+            Selected(**checkpoint.facts[name]) if checkpoint.facts[name] else None for name in ("best", "mark")
+        )
         self.stale, self.stopped = checkpoint.facts["stale"], checkpoint.facts["stopped"]
-        self._mark, self.owes_milestone = checkpoint.facts["mark"], checkpoint.facts["owes_milestone"]
+        self.owes_milestone = checkpoint.facts["owes_milestone"]
 
 
 def _sweep(folder: Path) -> None:

@@ -50,7 +50,7 @@ class ModelConfig(Strict):
     """Images between two milestones: a sample grid, a measurement, a checkpoint to go back to."""
 
     publish: Literal["best", "last"] = "best"
-    """Which step is published: the best on the split `select` at a milestone, or the last."""
+    """Which step is published: the best milestone on the split `select` (in doubt the later one), or the last step."""
     patience: int = Field(default=0, ge=0)
     """Milestones in a row without a better generator, beyond the noise of measuring, that end it; 0 for never."""
 

@@ -202,7 +202,7 @@ def test_the_best_step_is_published_and_not_the_last(
 
     def told(images: selection.Made, after: int) -> selection.Selected:
         seen[after] = seen.pop("newest")
-        return replace(measure(images, after), value=0.5 if after == best else 1.0)
+        return replace(measure(images, after), value=0.5 if after == best else 1.0, spread=0.1)
 
     monkeypatch.setattr(selection, "make", made_by)
     monkeypatch.setattr(selection, "measure", told)
@@ -230,6 +230,15 @@ def test_a_measurement_tells_the_trained_from_the_untrained(tmp_path: Path) -> N
     trained(made, "vae")
     values = selected(made, "vae")
     assert values[1600] < 0.7 * values[320]
+
+
+def test_of_what_noise_does_not_tell_apart_the_last_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, values = workspace(tmp_path), {32: 1.0, 64: 0.50, 96: 0.47, 128: 0.59, 160: 0.61}
+    monkeypatch.setattr(selection, "measure", lambda _, images: selection.Selected(images, values[images], 0.1))
+    trained(made, "vae")
+    assert files.read_json(made.provenance("vae"))["published_after"] == 128
 
 
 def test_patience_ends_a_training_that_no_longer_improves(tmp_path: Path, uninterrupted: dict[str, str]) -> None:

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from gen import health
 from gen.artifact import Published
 from gen.datasets import Prepared
 from gen.families.base import Sampler
-from gen.metrics.distribution import Features
+from gen.metrics.distribution import Features, kernel_with_halves
 from gen.metrics.halves import half_samples
-from gen.metrics.kernel import subset_distances
 from gen.reference import Space
 
 SAMPLES = 1000
@@ -65,7 +63,6 @@ def measure(made: Made, images: int) -> Selected:
     halves = [
         half_samples(len(side), RESAMPLES, torch.Generator().manual_seed(seed)) for seed, side in enumerate(sides)
     ]
-    # The whole sets are one more pair of masks: one pass over the kernel serves them all.
-    masks = [np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in halves]
-    values = subset_distances(*sides, *masks)
-    return Selected(images, float(values[0]), float(values[1:].std(ddof=1)))
+    distance = kernel_with_halves(*sides, *halves)
+    assert distance.halves is not None
+    return Selected(images, distance.value, float(distance.halves.std(ddof=1)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gen.errors import BadParamsError
 from gen.schedules import Positive, Schedule, Scheduled
@@ -48,14 +48,20 @@ class ModelConfig(Strict):
     """Images between two records of the journal."""
     checkpoint_every: int = Field(default=20000, ge=1)
     """Images between two milestones: a sample grid, a measurement, a checkpoint to go back to."""
-
     publish: Literal["best", "last"] = "best"
     """Which step is published: the best milestone on the split `select` (in doubt the later one), or the last step."""
     patience: int = Field(default=0, ge=0)
     """Milestones in a row without a better generator, beyond the noise of measuring, that end it; 0 for never."""
-
     on_collapse: Literal["warn", "roll_back", "stop"] = "warn"
     """What happens at a milestone at which the generator shows signs of collapse."""
+
+    @model_validator(mode="after")
+    def _possible_schedules(self) -> Self:
+        if max(self.beta2.value, self.beta2.to or 0.0) >= 1:
+            raise ValueError("`beta2` must stay below 1; 0.999 and 0.99 are usual")
+        if self.ema_half_life.to and not self.ema_half_life.value:
+            raise ValueError("`ema_half_life` cannot grow from 0, which is no average at all; begin with 1")
+        return self
 
     @property
     def task(self) -> Task:

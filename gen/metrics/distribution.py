@@ -35,7 +35,7 @@ def distances(
             frechet.frechet_distance(real, frechet.fit(generated)),
             _frechet_halves(features, generated, in_real, in_generated),
         ),
-        "kernel": _kernel(features, generated, in_real, in_generated),
+        "kernel": kernel_with_halves(features, generated, in_real, in_generated),
     }
 
 
@@ -50,7 +50,8 @@ def _frechet_halves(
     )
 
 
-def _kernel(features: Features, generated: Features, in_real: Mask, in_generated: Mask) -> Distance:
+def kernel_with_halves(features: Features, generated: Features, in_real: Mask, in_generated: Mask) -> Distance:
+    """The kernel distance from real to generated features, and between the half-samples of the masks."""
     # The whole sets are one more pair of masks: one pass over the kernel serves them all.
     with_all = [np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in (in_real, in_generated)]
     values = kernel.subset_distances(features, generated, *with_all)

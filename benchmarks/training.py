@@ -25,10 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gen import families
 from gen.artifact import Published
+from gen.batches import Batches
 from gen.checkpoints import Checkpoints
-from gen.datasets import Batches
 from gen.families.base import ModelConfig
 from gen.images import Pixels, to_uint8
+from gen.parallel import ALONE
 from gen.training import Average, Training
 
 STEPS = 50
@@ -48,8 +49,8 @@ def begun(block: dict[str, Any], pixels: Pixels) -> Training:
     shape = (pixels.shape[3], SIZE, SIZE)
     weights, randomness = (torch.Generator().manual_seed(stream) for stream in range(2))
     network = config.build(shape, weights).to(memory_format=torch.channels_last)
-    trainer = config.trainer(network, shape, randomness)
-    batches = _Precise([pixels], config.batch, 0, torch.device("cpu"))
+    trainer = config.trainer(network, shape, randomness, ALONE)
+    batches = _Precise([pixels], config.batch, 0)
     return Training(trainer, Average(network, config), batches, config)
 
 

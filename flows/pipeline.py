@@ -102,7 +102,8 @@ class _Retrain:
         self.ledger: dict[str, TaskRun] = {}
         self.verdicts: list[Judged] = []
         # Every stage is a process with threads of its own; more threads than cores would only wait for each other.
-        self.slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // self.params.machine.threads))
+        busy = self.params.machine.threads * self.params.machine.processes
+        self.slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // busy))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     match arguments:
         case [step, *rest] if step in STEPS and len(rest) == (step != "compare"):
             try:
-                _run(step, rest[0] if rest else "")
+                return _run(step, rest[0] if rest else "")
             except KeyboardInterrupt:
                 sys.stderr.write(f"{step}: interrupted; the same command does it again.\n")
                 return 130
@@ -27,15 +27,16 @@ def main(arguments: Sequence[str]) -> int:
                 message = describe(error)
                 if message is None or os.environ.get("GENFLOWS_DEBUG"):
                     raise
-                sys.stderr.write(f"{step}: {message}\n")
+                # Of several processes one speaks.
+                if os.environ.get("RANK", "0") == "0" or type(error).__name__ != "PartedError":
+                    sys.stderr.write(f"{step}: {message}\n")
                 return error.exit_code if isinstance(error, UserError) else 1
-            return 0
         case _:
             sys.stderr.write(USAGE + "\n")
             return 2
 
 
-def _run(step: str, name: str) -> None:
+def _run(step: str, name: str) -> int:
     from gen import config, orphan
     from gen.workspace import Workspace
 
@@ -66,6 +67,12 @@ def _run(step: str, name: str) -> None:
 
             leave = Leave()
             leave.listen()
+            if params.machine.processes > 1 and "RANK" not in os.environ:
+                from gen.launch import launch
+
+                params.model(name)
+                command = [sys.executable, "-m", "gen", "train", name]
+                return launch(command, params.machine.processes, lambda: leave.asked)
             from gen.steps.train import train
 
             _settle(params.machine)
@@ -79,6 +86,7 @@ def _run(step: str, name: str) -> None:
             from gen.steps.compare import compare
 
             compare(workspace, params)
+    return 0
 
 
 def _settle(machine: "Machine") -> None:

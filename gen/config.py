@@ -19,12 +19,14 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Machine(Strict):
-    """What the arithmetic runs on. Both change the last bits of a result, so both are parameters."""
+    """What the arithmetic runs on. All of it changes the last bits of a result, so all are parameters."""
 
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     """Where networks live."""
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one operation on the CPU."""
+    processes: int = Field(default=1, ge=1, le=1024)
+    """That train one model together, each on its part of every batch: one for each accelerator, for example."""
 
 
 class Dataset(Strict):
@@ -94,6 +96,11 @@ class Params:
             raise BadParamsError(f"params.yaml has no model `{name}`. {nearest(name, list(self.blocks))}")
         config = families.parse_block(self.blocks[name], f"models.{name}")
         config.check_dataset(self.dataset(config.dataset), f"models.{name}")
+        if config.batch % self.machine.processes:
+            raise BadParamsError(
+                f"params.yaml: `models.{name}.batch` is {config.batch}, which {self.machine.processes} processes "
+                "cannot share evenly. Make it a multiple of `machine.processes`, or change that."
+            )
         return config
 
 

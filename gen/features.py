@@ -22,6 +22,7 @@ from torch.nn import functional
 from gen import files
 from gen.errors import TooFewImagesError, UserError
 from gen.images import Pixels, to_float
+from gen.shards import Shards
 from gen.strict import Strict, parse
 from gen.tensors import write_tensors
 
@@ -137,7 +138,7 @@ class Extractor:
         return self.description.labels
 
     @torch.inference_mode()
-    def features(self, pixels: Pixels, batch: int = 256) -> Features:
+    def features(self, pixels: Pixels | Shards, batch: int = 256) -> Features:
         """Images uint8 [N, H, W, C] to float32 [N, dimension].
 
         Raises UserError for images of another size or number of channels than it was trained on.

@@ -63,21 +63,25 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
     A generator with a weight that is not finite gets NaN for every figure. Raises TooFewImagesError when a distance
     would be measured with no more images than features.
     """
-    inputs = prepared.images(REPORT, prepared.domains[0])
+    inputs = prepared.images(REPORT, prepared.domains[0])[: settings.samples]
     if isinstance(published.network, Sampler):
         made = published.generate(settings.samples, settings.seed, batch=BATCH)
     else:
-        made = published.translate(inputs[: settings.samples], batch=BATCH)
+        made = published.translate(inputs, batch=BATCH)
     features = reference.extractor.features(made)
     figures = _distances(features[: reference.count], reference, settings)
     pairs = prepared.pairs(REPORT)
     if isinstance(published.network, Translator) and pairs is not None:
         figures.append(_pair_error(made, pairs[: len(made)], inputs[: len(made)], reference, settings))
     if isinstance(published.network, Reconstructor):
-        seen = inputs[: settings.samples]
-        mean_image = prepared.images("train", prepared.target).mean(0).round().astype(np.uint8)
-        figures.append(_reconstruction_error(published.reconstruct(seen, BATCH), seen, mean_image, reference, settings))
-        figures.append(_negative_elbo(published.network, seen, published.device, reference, settings))
+        train = prepared.images("train", prepared.target)
+        # Sums of whole numbers: exact, in whatever pieces they are read.
+        total = sum(block.sum(0, np.float64) for block in train.blocks())
+        mean_image = (total / len(train)).round().astype(np.uint8)
+        figures.append(
+            _reconstruction_error(published.reconstruct(inputs, BATCH), inputs, mean_image, reference, settings)
+        )
+        figures.append(_negative_elbo(published.network, inputs, published.device, reference, settings))
     if not _is_finite(published.network):
         figures = [replace(figure, value=float("nan"), halves=None, parts={}) for figure in figures]
     by_pairs = any(figure.name == "pair_error" for figure in figures)
@@ -152,7 +156,10 @@ def _negative_elbo(
 ) -> Figure:
     generator = torch.Generator().manual_seed(settings.seed)
     with torch.inference_mode():
-        terms = [network.evidence(images, generator) for images in _batches(pixels, device)]
+        terms = [
+            network.evidence(images, torch.randn(len(images), network.latent_dim, generator=generator).to(device))
+            for images in _batches(pixels, device)
+        ]
     nll, kl = (torch.cat(parts) for parts in zip(*terms, strict=True))
     card = replace(
         _card("negative_elbo", likelihood.VERSION, {"images": len(pixels)}, reference, settings),

@@ -53,7 +53,7 @@ def make(published: Published, prepared: Prepared, space: Space) -> Made:
     if shares and wanted:
         signs += health.missing_modes(shares, wanted, space.extractor.labels)
     if not sampler:
-        signs += health.copies(inputs, made, prepared.images("select", prepared.target))
+        signs += health.copies(inputs, made, prepared.images("select", prepared.target)[:SAMPLES])
     return Made(features, space.select, tuple(signs))
 
 

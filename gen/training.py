@@ -1,14 +1,14 @@
 """The one training loop: a generator of moments. Whoever drives it shows, writes, keeps and stops."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gen.datasets import Batches
+from gen.batches import Batches
 from gen.families.base import ModelConfig
 from gen.families.trainer import SickStepError, Trainer
 
@@ -40,6 +40,8 @@ class Moment:
     """Every `checkpoint_every` images, and at the end: whether to keep what is known now."""
     diverged: bool = False
     """Whether the last PATIENCE steps were all taken back: going on would change nothing."""
+    leaving: bool = False
+    """Whether one of the processes that take part was asked to leave."""
 
 
 class Average:
@@ -88,8 +90,11 @@ class Training:
         self._kept = [tensor.clone() for tensor in self._passing]
         """What they were before the step: it can be taken back."""
 
-    def step(self) -> Moment:
-        """Train on the next batch. A step after which anything is not finite is taken back to the bit."""
+    def step(self, leaving: Callable[[], bool] = lambda: False) -> Moment:
+        """Train on the next batch. A step after which anything is not finite is taken back to the bit.
+
+        After it `leaving` is asked whether this process is to leave.
+        """
         before, progress = self.images, self.images / self.config.images
         self._set_rates(progress)
         _copy(self._passing, self._kept)
@@ -104,6 +109,7 @@ class Training:
             record=self._record() if self._passed(before, self.config.log_every) else None,
             milestone=self._passed(before, self.config.checkpoint_every),
             diverged=self._sick_in_a_row >= PATIENCE,
+            leaving=self.trainer.team.any(leaving()),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -157,6 +163,7 @@ class Training:
     def _count(self, losses: Mapping[str, Tensor]) -> None:
         self._sick_in_a_row = 0
         self._healthy += 1
+        self.trainer.team.mean(list(losses.values()))
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(loss)
 
@@ -175,10 +182,32 @@ def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
         target.copy_(source)
 
 
-def fit(training: Training) -> Iterator[Moment]:
-    """Train until the budget is seen, and yield after every step.
+def fit(training: Training, leaving: Callable[[], bool] = lambda: False) -> Iterator[Moment]:
+    """Train until the budget is seen, and yield after every step; `leaving` is asked after each.
 
     Whoever drives it may `restore` an earlier state between two steps; it goes on from there.
     """
     while training.images < training.config.images:
-        yield training.step()
+        yield training.step(leaving)
+
+
+def lead(training: Training, *, over: bool) -> None:
+    """Tell the other processes of the team how the training stands, and whether it is over."""
+    training.trainer.team.tell({"over": over, "counters": training.counters()}, training.tensors())
+
+
+def follow(training: Training, leaving: Callable[[], bool]) -> None:
+    """Train on as the leading process tells: on from its state, until it is over or all leave.
+
+    After a milestone, and after a divergence, the leader alone knows how it goes on.
+    """
+    while True:
+        facts, tensors = training.trainer.team.hear(training.tensors())
+        if facts["over"]:
+            return
+        training.restore(tensors, facts["counters"])
+        for moment in fit(training, leaving):
+            if moment.leaving:
+                return
+            if moment.milestone or moment.diverged:
+                break

@@ -14,6 +14,7 @@ import torch
 from gen import files, images
 from gen.checkpoints import Checkpoint, Checkpoints
 from gen.errors import UserError
+from gen.parallel import Team
 from gen.runs import Identity
 from gen.selection import Selected
 from gen.training import Record, Training
@@ -52,6 +53,8 @@ class Unfinished:
         """Whether it was ended for signs of collapse."""
         self.resumed_at: list[int] = []
         """Images at which a process went on with what another one had left."""
+        self.inexact: list[str] = []
+        """What had changed each time, for which its bytes are not those of a training in one go."""
         self._earlier = 0.0
         self._started = self._kept = time.monotonic()
         identity.write(folder)
@@ -74,11 +77,13 @@ class Unfinished:
         self._put_back(newest)
         self.resumed_at = [*newest.facts["resumed_at"], self.training.images]
         self._earlier = newest.facts["seconds"]
+        now = _environment(self.training.trainer.team)
         changes = [
-            f"{name} was {before} and is {_environment()[name]}"
+            f"{name} was {before} and is {now[name]}"
             for name, before in newest.facts["environment"].items()
-            if before != _environment()[name]
+            if before != now[name]
         ]
+        self.inexact = [*newest.facts["inexact"], *changes]
         exactness = f", but not to the bit: {'; '.join(changes)}" if changes else ""
         self.say(f"goes on from {self.training.images:,} images{exactness}")
         return True
@@ -148,9 +153,10 @@ class Unfinished:
         facts = {
             "counters": self.training.counters(),
             "journal": self.journal.length,
-            "environment": _environment(),
+            "environment": _environment(self.training.trainer.team),
             "seconds": self.seconds,
             "resumed_at": self.resumed_at,
+            "inexact": self.inexact,
             "best": asdict(self.best) if self.best else None,
             "stale": self.stale,
             "stopped": self.stopped,
@@ -244,11 +250,13 @@ def others(folder: Path, identity: Identity) -> list[str]:
     return found
 
 
-def _environment() -> dict[str, str]:
+def _environment(team: Team) -> dict[str, str]:
     """What the last bits depend on besides the inputs."""
     return {
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
+        "processes": str(team.size),
+        "device": team.device.type,
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }

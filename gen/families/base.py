@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from gen.families.trainer import Trainer
+    from gen.parallel import Team
 
 Task = Literal["sample", "translate"]
 Shape = tuple[int, int, int]
@@ -85,8 +86,8 @@ class ModelConfig(Strict):
         """The networks that are published, freshly initialised, for images of `shape`."""
         raise NotImplementedError
 
-    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> Trainer:
-        """What trains `published`; it brings what is needed in training only (critics, optimisers)."""
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> Trainer:
+        """What trains `published` in each process of `team`; it brings what training alone needs (critics, Adam)."""
         raise NotImplementedError
 
 
@@ -105,6 +106,7 @@ class Sampler(Protocol):
 class Reconstructor(Protocol):
     """A published network that encodes images and decodes them again."""
 
+    latent_dim: int
     likelihood: str
     """Of a pixel, given its code: nats of one likelihood are not those of another."""
 
@@ -112,8 +114,11 @@ class Reconstructor(Protocol):
         """Images [N, C, H, W] in [-1, 1] to their reconstructions, by the posterior's mean."""
         ...
 
-    def evidence(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Per image [N]: the negative log-likelihood of a one-sample reconstruction, and the KL; both in nats."""
+    def evidence(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Per image [N]: the negative log-likelihood of a one-sample reconstruction, and the KL; both in nats.
+
+        The sample is made of standard normal `noise` [N, latent_dim].
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import least_squares
 from gen.networks import initialise, translator
+from gen.parallel import Team
 
 
 class CycleGanConfig(ModelConfig):
@@ -51,10 +52,10 @@ class CycleGanConfig(ModelConfig):
         """Both generators, initialised."""
         return TranslatorPair(self, shape, generator)
 
-    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "CycleGanTrainer":
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> "CycleGanTrainer":
         """Two games and two cycles."""
         assert isinstance(published, TranslatorPair)
-        return CycleGanTrainer(self, published, shape, generator)
+        return CycleGanTrainer(self, published, shape, generator, team)
 
 
 class TranslatorPair(nn.Module):
@@ -106,7 +107,7 @@ class CycleGanTrainer(Trainer):
     """One update of both generators, then one of both discriminators, a batch."""
 
     def __init__(
-        self, config: CycleGanConfig, published: TranslatorPair, shape: Shape, randomness: torch.Generator
+        self, config: CycleGanConfig, published: TranslatorPair, shape: Shape, randomness: torch.Generator, team: Team
     ) -> None:
         self.config = config
         self.pair = published
@@ -117,7 +118,7 @@ class CycleGanTrainer(Trainer):
         device = next(published.parameters()).device
         self.judges.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pools = [ImagePool(config.pool, shape, randomness, device) for _ in "ab"]
-        super().__init__(config, {"generators": self.pair, "discriminators": self.judges}, randomness)
+        super().__init__(config, {"generators": self.pair, "discriminators": self.judges}, randomness, team)
 
     def memory(self) -> dict[str, Tensor]:
         """The generated images in both pools, and how many there are."""
@@ -130,8 +131,13 @@ class CycleGanTrainer(Trainer):
         """Update on unpaired images of A and B."""
         real_a, real_b = batch
         fake_a, fake_b, losses = self._update_generators(real_a, real_b)
-        fake_a, fake_b = (pool.exchange(fake) for pool, fake in zip(self.pools, (fake_a, fake_b), strict=True))
+        fake_a, fake_b = (self._exchange(pool, fake) for pool, fake in zip(self.pools, (fake_a, fake_b), strict=True))
         return losses | self._update_discriminators((real_a, fake_a), (real_b, fake_b))
+
+    def _exchange(self, pool: ImagePool, fake: Tensor) -> Tensor:
+        """Every process remembers what all of them made."""
+        whole = self.team.whole(fake)
+        return pool.exchange(whole)[self.team.part(len(whole))]
 
     def _update_generators(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with frozen(self.judges):

@@ -11,6 +11,7 @@ from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
 from gen.networks import dcgan, initialise
+from gen.parallel import Team
 from gen.penalties import gradient_norm_squared
 from gen.schedules import Schedule, Scheduled
 
@@ -55,10 +56,10 @@ class GanConfig(ModelConfig):
         """The generator, initialised."""
         return Generator(self, shape, generator)
 
-    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "GanTrainer":
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> "GanTrainer":
         """The game against a fresh discriminator."""
         assert isinstance(published, Generator)
-        return GanTrainer(self, published, shape, generator)
+        return GanTrainer(self, published, shape, generator, team)
 
 
 class Generator(nn.Module):
@@ -79,7 +80,9 @@ class Generator(nn.Module):
 class GanTrainer(Trainer):
     """One discriminator step and one generator step a batch."""
 
-    def __init__(self, config: GanConfig, published: Generator, shape: Shape, randomness: torch.Generator) -> None:
+    def __init__(
+        self, config: GanConfig, published: Generator, shape: Shape, randomness: torch.Generator, team: Team
+    ) -> None:
         self.config = config
         self.game = adversarial(config.loss)
         self.generator = published
@@ -87,13 +90,13 @@ class GanTrainer(Trainer):
         initialise(self.discriminator, randomness)
         device = next(published.parameters()).device
         self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        super().__init__(config, {"discriminator": self.discriminator, "generator": self.generator}, randomness)
+        networks = {"discriminator": self.discriminator, "generator": self.generator}
+        super().__init__(config, networks, randomness, team)
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """Update the discriminator, then the generator, on the same generated images."""
         (real,) = batch
-        noise = torch.randn(len(real), self.config.latent_dim, generator=self.randomness).to(real.device)
-        fake = self.generator.sample(noise)
+        fake = self.generator.sample(self.noise(real, self.config.latent_dim))
         losses = self._update_discriminator(real, fake.detach(), progress)
         return losses | self._update_generator(real, fake)
 

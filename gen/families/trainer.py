@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gen.families.base import ModelConfig
+from gen.parallel import Team
 
 
 @contextlib.contextmanager
@@ -30,19 +31,33 @@ class Trainer:
     taken back, and why another process can go on from there to the bit.
     """
 
-    def __init__(self, config: ModelConfig, networks: Mapping[str, nn.Module], randomness: torch.Generator) -> None:
-        """`networks` that learn, by name, in the order in which a step updates them; noise comes from `randomness`."""
+    def __init__(
+        self, config: ModelConfig, networks: Mapping[str, nn.Module], randomness: torch.Generator, team: Team
+    ) -> None:
+        """`networks` that learn, by name, in the order in which a step updates them; noise comes from `randomness`.
+
+        Every process of `team` holds the same networks and draws the same noise.
+        """
         self.networks = networks
         self.randomness = randomness
+        self.team = team
+        for network in networks.values():
+            team.join(network)
         self.optimisers = {name: _adam(network, config) for name, network in networks.items()}
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
-        """One update on one batch: a tensor [B, C, H, W] in [-1, 1] for each domain.
+        """One update on one batch: a tensor [B, C, H, W] in [-1, 1] for each domain; in a team on its parts.
 
         `progress` is the share of the budget that was seen, in [0, 1): schedules are functions of it.
-        Returns detached scalars by name, still on the device.
+        Returns detached scalars by name, still on the device: means over the images of this process.
         """
         raise NotImplementedError
+
+    def noise(self, images: Tensor, dimension: int) -> Tensor:
+        """Standard normal [N, dimension] for N `images` of this process: its part of what is drawn for all."""
+        count = len(images) * self.team.size
+        drawn = torch.randn(count, dimension, generator=self.randomness)
+        return drawn[self.team.part(count)].to(images.device)
 
     def update(self, name: str, loss: Tensor) -> None:
         """One step of the network called `name` down the gradient of `loss`.
@@ -53,8 +68,12 @@ class Trainer:
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad for weight in self.networks[name].parameters() if weight.grad is not None]
+        # In one message once all are there: torch's own wrapper sends them as they come, but neither freezes a
+        # network in another's step nor differentiates twice.
+        loss = loss.detach()
+        self.team.mean([loss, *gradients])
         # By squares, as Adam sums them: what overflows there does so here.
-        if not torch.stack([loss.detach(), *(gradient.norm() for gradient in gradients)]).isfinite().all():
+        if not torch.stack([loss, *(gradient.norm() for gradient in gradients)]).isfinite().all():
             raise SickStepError
         optimiser.step()
 

@@ -12,6 +12,7 @@ from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer
 from gen.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 from gen.networks import convolutional, initialise
+from gen.parallel import Team
 from gen.schedules import Positive, Schedule
 
 DEAD = 0.1
@@ -45,10 +46,10 @@ class VaeConfig(ModelConfig):
         """Encoder and decoder, initialised."""
         return Autoencoder(self, shape, generator)
 
-    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator) -> "VaeTrainer":  # noqa: ARG002
+    def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> "VaeTrainer":  # noqa: ARG002
         """Gradient ascent on the evidence bound."""
         assert isinstance(published, Autoencoder)
-        return VaeTrainer(self, published, generator)
+        return VaeTrainer(self, published, generator, team)
 
 
 class Autoencoder(nn.Module):
@@ -72,13 +73,13 @@ class Autoencoder(nn.Module):
         mean, _ = self.encoder(images)
         return self._mean_image(self.decoder(mean))
 
-    def evidence(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def evidence(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Per image [N], in nats: -log p(x|z) for one z of the posterior, and the KL to the prior.
 
-        Their sum is the negative evidence bound (equation 10), summed over pixels and latents.
+        z is made of standard normal `noise` [N, latent_dim]. Their sum is the negative evidence bound (equation 10),
+        summed over pixels and latents.
         """
         mean, log_variance = self.encoder(images)
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         decoded = self.decoder(mean + noise * torch.exp(0.5 * log_variance))
         if self.likelihood == "bernoulli":
             nll = bernoulli_nll(decoded, images)
@@ -93,15 +94,16 @@ class Autoencoder(nn.Module):
 class VaeTrainer(Trainer):
     """One update of encoder and decoder a batch."""
 
-    def __init__(self, config: VaeConfig, published: Autoencoder, randomness: torch.Generator) -> None:
+    def __init__(self, config: VaeConfig, published: Autoencoder, randomness: torch.Generator, team: Team) -> None:
         self.config = config
         self.autoencoder = published
-        super().__init__(config, {"autoencoder": published}, randomness)
+        super().__init__(config, {"autoencoder": published}, randomness, team)
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """Minimise -log p(x|z) + beta KL, in nats per image."""
         (images,) = batch
-        nll, kl = (term.mean() for term in self.autoencoder.evidence(images, self.randomness))
+        noise = self.noise(images, self.config.latent_dim)
+        nll, kl = (term.mean() for term in self.autoencoder.evidence(images, noise))
         self.update("autoencoder", nll + self.config.beta.at(progress) * kl)
         return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}
 

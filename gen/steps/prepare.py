@@ -9,9 +9,10 @@ from PIL import Image
 
 from gen import files, images
 from gen.config import Dataset, Params
-from gen.datasets import SPLITS, Split, write_shards
+from gen.datasets import SPLITS, Split
 from gen.errors import TooFewImagesError
 from gen.images import Pixels
+from gen.shards import write_shards
 from gen.snapshot import PAIRS, Snapshot, resized
 from gen.splits import assign
 from gen.workspace import Workspace

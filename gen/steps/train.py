@@ -5,22 +5,25 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from gen import files, images, selection, unfinished
+from gen import files, images, parallel, selection, unfinished
 from gen.artifact import Published
+from gen.batches import Batches, opened
 from gen.config import Machine, Params
-from gen.datasets import Batches, Prepared
+from gen.datasets import Prepared
 from gen.errors import BusyError, LeftError, UserError
 from gen.families.base import ModelConfig, Sampler
+from gen.parallel import Team
 from gen.reference import Space
 from gen.runs import Identity, write_provenance
 from gen.tensors import write_tensors
-from gen.training import Average, Record, Training, fit
+from gen.training import Average, Record, Training, fit, follow, lead
 from gen.unfinished import Unfinished
 from gen.workspace import Workspace
 
@@ -40,27 +43,55 @@ def train(
 
     A training that was broken off goes on from its newest checkpoint, to the same bytes. `code` holds the digests of
     the first-party modules that this command imports; with params and data they make the key under which the run is
-    known. `leaving` is asked after every step whether to keep what there is and end.
+    known. `leaving` is asked at every step whether to keep what there is and end. Of several processes that train
+    together each calls this, and the first one reads and writes for all.
 
     Raises UserError for a dataset that the family cannot be trained on, for fewer images than a batch, and for a
     training that diverges; BusyError when another process trains the same; LeftError when it was asked to leave.
     """
     config = params.model(name)
     prepared = Prepared(workspace.prepared(config.dataset))
-    domains = [prepared.images("train", domain) for domain in prepared.domains]
-    _check(config, name, prepared, [len(pixels) for pixels in domains])
-    device = params.machine.device
+    _check(config, name, prepared)
+    with parallel.team(parallel.own_device(params.machine.device)) as team:
+        if team.size != params.machine.processes:
+            raise UserError(
+                f"This training was started as {team.size} processes, but `machine.processes` in params.yaml is "
+                f"{params.machine.processes}, and results depend on it. Make both the same."
+            )
+        if team.leads:
+            _lead(workspace, params, name, code, team, say, leaving)
+        else:
+            # The leader comes when nobody else trains here.
+            team.meet()
+            follow(_at_the_start(config, prepared, team), leaving)
+
+
+def _lead(
+    workspace: Workspace,
+    params: Params,
+    name: str,
+    code: Mapping[str, str],
+    team: Team,
+    say: Callable[[str], None],
+    leaving: Callable[[], bool],
+) -> None:
+    """Train, read and write for all processes of `team`."""
+    config, device = params.model(name), params.machine.device
+    prepared = Prepared(workspace.prepared(config.dataset))
     space = Space.load(workspace.features(config.dataset), device) if config.publish == "best" else None
     inputs = [workspace.prepared(config.dataset), workspace.features(config.dataset)]
-    identity = Identity(
+    recipe = Identity(
         command=f"python -m gen train {name}",
-        params={"model": config.model_dump(), "machine": params.machine.model_dump()},
+        params={"model": config.model_dump()},
         inputs={folder.relative_to(workspace.root).as_posix(): files.manifest_digest(folder) for folder in inputs},
         code=code,
     )
-    place = workspace.unfinished(name, identity.key)
+    identity = replace(recipe, params={**recipe.params, "machine": params.machine.model_dump()})
+    # By the recipe alone: on another machine it goes on, and says that it is not to the bit.
+    place = workspace.unfinished(name, recipe.key)
     with _alone(place, params.machine, leaving):
-        training = _at_the_start(config, prepared, domains, torch.device(device))
+        team.meet()
+        training = _at_the_start(config, prepared, team)
         network = training.average.network
         published = Published(name, config.family, config.task, config.dataset, prepared.shape, network, device)
         with contextlib.closing(Unfinished(place, identity, training, lambda line: say(f"{name}  {line}"))) as kept:
@@ -71,39 +102,41 @@ def train(
                 _publish(folder, name, config, prepared, network)
                 identity.write(folder)
             facts = {"model": name, "images": config.images, "published_after": training.images}
-            facts |= {"threads": params.machine.threads, "resumed_at": kept.resumed_at}
+            facts |= {"threads": params.machine.threads, "processes": team.size}
+            facts |= {"resumed_at": kept.resumed_at, "inexact": kept.inexact}
             write_provenance(workspace.provenance(name), workspace.root, kept.seconds, device, facts)
             kept.discard()
 
 
-def _at_the_start(
-    config: ModelConfig, prepared: Prepared, domains: list[images.Pixels], device: torch.device
-) -> Training:
+def _at_the_start(config: ModelConfig, prepared: Prepared, team: Team) -> Training:
     # One stream each for weights and noise, so that neither moves when the other draws more.
     weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
     network = config.build(prepared.shape, weights)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = config.trainer(network, prepared.shape, randomness)
-    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, device), config)
+    network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = config.trainer(network, prepared.shape, randomness, team)
+    domains = opened([prepared.images("train", domain) for domain in prepared.domains], team)
+    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
 
 
 def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[], bool]) -> None:
     """Train to the end of the budget, or of patience; show, journal, keep, go back and stop."""
     training, config = kept.training, kept.training.config
-    if not kept.resume():
+    resumed = kept.resume()
+    if not resumed:
         for other in unfinished.others(kept.folder, kept.identity):
             kept.say(f"starts afresh: {other}")
+    if not resumed or kept.owes_milestone:
         _pass(kept, milestone)
-    elif kept.owes_milestone:
-        _pass(kept, milestone)
-    for moment in fit(training) if not kept.has_ended() else ():
+    lead(training, over=_is_over(kept))
+    for moment in fit(training, leaving) if not kept.has_ended() else ():
         if moment.diverged:
             kept.roll_back()
+            lead(training, over=False)
             continue
         if moment.record:
             kept.record(moment.record)
             kept.say(_line(moment.record, config))
-        if moment.images < config.images and leaving():
+        if moment.images < config.images and moment.leaving:
             # Before what a milestone asks for: that may take longer than whoever asks will wait.
             kept.keep(milestone=False, owes_milestone=moment.milestone)
             raise LeftError(
@@ -112,11 +145,16 @@ def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[]
             )
         if moment.milestone:
             _pass(kept, milestone)
+            lead(training, over=_is_over(kept))
         elif kept.is_due():
             kept.keep(milestone=False)
         if kept.has_ended():
             kept.say("ends: it collapsed" if kept.stopped else f"ends: {kept.stale} milestones in a row were no better")
             break
+
+
+def _is_over(kept: Unfinished) -> bool:
+    return kept.has_ended() or kept.training.images >= kept.training.config.images
 
 
 def _pass(kept: Unfinished, milestone: Callable[[], None]) -> None:
@@ -178,7 +216,8 @@ def _locked(stack: contextlib.ExitStack, path: Path) -> bool:
     return True
 
 
-def _check(config: ModelConfig, name: str, prepared: Prepared, counts: list[int]) -> None:
+def _check(config: ModelConfig, name: str, prepared: Prepared) -> None:
+    counts = [len(prepared.images("train", domain)) for domain in prepared.domains]
     wanted = 2 if config.task == "translate" else 1
     if len(counts) != wanted:
         raise UserError(

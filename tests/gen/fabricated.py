@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from gen import artifact, config, features, files, images
 from gen.config import Params
-from gen.datasets import SPLITS, write_shards
+from gen.datasets import SPLITS
 from gen.runs import Identity
+from gen.shards import write_shards
 from gen.steps.reference import reference
 from gen.steps.train import train
 from gen.workspace import Workspace

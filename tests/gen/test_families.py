@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from gen import families
+from gen.batches import Batches
 from gen.config import Dataset
-from gen.datasets import Batches
 from gen.errors import UserError
 from gen.families.base import ModelConfig, Reconstructor, Sampler, Translator
 from gen.families.cyclegan import ImagePool
 from gen.networks import pyramid
 from gen.noise import noise
+from gen.parallel import ALONE
 from gen.training import Average, Record, Training, fit
 
 BLOCKS: dict[str, dict[str, Any]] = {
@@ -42,8 +43,8 @@ def begun(settings: ModelConfig, shape: tuple[int, int, int] = (1, 28, 28), seed
     pixels = [(rng.integers(64, 256, (16, 1, 1, 1)) * ramp).astype(np.uint8) for _ in range(domains)]
     weights, randomness = (torch.Generator().manual_seed(seed + stream) for stream in range(2))
     network = settings.build(shape, weights)
-    trainer = settings.trainer(network, shape, randomness)
-    batches = Batches(pixels, settings.batch, seed, torch.device("cpu"))
+    trainer = settings.trainer(network, shape, randomness, ALONE)
+    batches = Batches(pixels, settings.batch, seed)
     return Training(trainer, Average(network, settings), batches, settings)
 
 
@@ -63,7 +64,7 @@ def test_images_have_the_shape_and_range_of_the_data(name: str, shape: tuple[int
         made.append(network.sample(noise(3, network.latent_dim, seed=0)))
     if isinstance(network, Reconstructor):
         made.append(network.reconstruct(pictures))
-        nll, kl = network.evidence(pictures, torch.Generator().manual_seed(0))
+        nll, kl = network.evidence(pictures, noise(3, network.latent_dim, seed=0))
         assert nll.shape == kl.shape == (3,)
         assert (kl >= 0).all()
     if isinstance(network, Translator):

@@ -1,0 +1,93 @@
+"""The endless seeded batches that a training takes from its images, whether those fit into memory or not."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gen.images import Pixels, to_float
+from gen.order import Order
+from gen.parallel import ALONE, Team
+from gen.shards import Shards
+
+READERS = 2
+"""Threads that read ahead from shards, each a batch."""
+SHARE = 4
+"""A training keeps images in memory where they take less than one part of so many of it."""
+
+
+def opened(domains: Sequence[Shards], team: Team) -> list[Shards | Pixels]:
+    """Each domain's images: in memory when all of them fit there, otherwise as they are, to be read batch by batch.
+
+    What a training makes of them is the same either way.
+    """
+    if sum(shards.bytes for shards in domains) <= _memory(team) // SHARE:
+        return [shards[:] for shards in domains]
+    return list(domains)
+
+
+def _memory(team: Team) -> int:
+    """Bytes of memory where the images would lie: an accelerator's free ones, or a process's part of the machine's."""
+    if team.device.type == "cuda":
+        return torch.cuda.mem_get_info(team.device)[0]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // team.size
+
+
+class Batches:
+    """Batches of training images from one or two domains, each a function of the images seen before it."""
+
+    def __init__(
+        self,
+        domains: Sequence[Shards | Pixels],
+        size: int,
+        seed: int,
+        team: Team = ALONE,
+        readers: int = READERS,
+    ) -> None:
+        """Every domain uint8 [N, H, W, C] in an order of its own; their images are not paired.
+
+        `size` is that of a whole batch, of which each process of `team` takes its part. So many `readers` read ahead
+        what is not in memory; with 0 a batch is read when it is asked for.
+        """
+        self.size = size
+        self.device = team.device
+        self.orders = [Order(len(images), seed, stream) for stream, images in enumerate(domains)]
+        self._part = team.part(size)
+        # What is in memory goes to the device as it is, four times smaller than as numbers in [-1, 1].
+        self._domains = [
+            images if isinstance(images, Shards) else torch.from_numpy(images).to(self.device) for images in domains
+        ]
+        streams = any(isinstance(images, Shards) for images in domains)
+        self._readers = ThreadPoolExecutor(readers, "reader") if readers and streams else None
+        self._ahead: dict[int, Future[list[Tensor]]] = {}
+        self._depth = readers
+
+    def at(self, images: int) -> tuple[Tensor, ...]:
+        """The batch after so many images: a tensor [size, C, H, W] in [-1, 1] for each domain; its part of a team.
+
+        Every image of a domain is seen once before any is seen again (a batch may span two such passes).
+        """
+        return tuple(to_float(pixels.to(self.device)) for pixels in self._pixels(images))
+
+    def _pixels(self, images: int) -> list[Tensor]:
+        if self._readers is None:
+            return self._read(images)
+        ahead = range(images, images + (self._depth + 1) * self.size, self.size)
+        self._ahead = {start: self._ahead.get(start) or self._readers.submit(self._read, start) for start in ahead}
+        return self._ahead.pop(images).result()
+
+    def _read(self, images: int) -> list[Tensor]:
+        """Of every domain uint8 [size, H, W, C]."""
+        first, count = images + self._part.start, self._part.stop - self._part.start
+        chosen = (order.at(first, count) for order in self.orders)
+        return [_taken(domain, indices) for domain, indices in zip(self._domains, chosen, strict=True)]
+
+
+def _taken(images: Shards | Tensor, indices: NDArray[np.int64]) -> Tensor:
+    if isinstance(images, Shards):
+        return torch.from_numpy(images.at(indices))
+    return images[torch.from_numpy(indices).to(images.device)]

@@ -1,0 +1,94 @@
+"""Images in uint8 shards on disk: read whole where they fit into memory, one by one where they do not."""
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.errors import UserError
+from gen.images import Pixels
+
+SHARD_IMAGES = 10_000
+
+
+class Shards:
+    """Images uint8 [N, H, W, C] in the files `00000.npy ...` of one folder. Opening it reads their heads alone."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UserError when `folder` holds no images."""
+        self._paths = sorted(folder.glob("[0-9]*.npy"))
+        if not self._paths:
+            raise UserError(f"{folder} holds no images. Run `dvc repro` to have the dataset prepared again.")
+        # Mapped for its head: mapped pixels would count as this process's memory once they were read.
+        heads = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self._paths]
+        self._begins = np.cumsum([0, *(len(head) for head in heads)])
+        self._offsets = [head.offset for head in heads]
+        height, width, channels = heads[0].shape[1:]
+        self.shape: tuple[int, int, int, int] = (int(self._begins[-1]), height, width, channels)
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Pixels:
+        """Images in a row, `[start:stop]`, read into memory of exactly their size."""
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise ValueError("shards are read in their order, or by `at`")
+        read = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
+        for shard, (begin, end) in enumerate(pairwise(self._begins)):
+            first, last = max(start, int(begin)), min(stop, int(end))
+            if first < last:
+                self._read(shard, [(first - int(begin), read[first - start : last - start])])
+        return read
+
+    @property
+    def bytes(self) -> int:
+        """What all of them take in memory."""
+        return int(np.prod(self.shape))
+
+    def at(self, indices: NDArray[np.int64]) -> Pixels:
+        """The images at `indices` [M], in that order: uint8 [M, H, W, C]."""
+        read = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        shards = np.searchsorted(self._begins, indices, side="right") - 1
+        for shard in np.unique(shards):
+            places = np.flatnonzero(shards == shard)
+            self._read(int(shard), [(int(indices[place] - self._begins[shard]), read[place]) for place in places])
+        return read
+
+    def blocks(self) -> Iterator[Pixels]:
+        """All images, a shard at a time."""
+        for begin, end in pairwise(self._begins):
+            yield self[int(begin) : int(end)]
+
+    def _read(self, shard: int, wanted: list[tuple[int, Pixels]]) -> None:
+        """Fill arrays with a shard's images from a row on. Raises UserError where the file ends before."""
+        size = int(np.prod(self.shape[1:]))
+        file = os.open(self._paths[shard], os.O_RDONLY)
+        try:
+            for row, target in wanted:
+                _fill(file, self._offsets[shard] + row * size, target.reshape(-1).data, self._paths[shard])
+        finally:
+            os.close(file)
+
+
+def _fill(file: int, offset: int, target: memoryview, path: Path) -> None:
+    while len(target):
+        count = os.preadv(file, [target], offset)
+        if not count:
+            raise UserError(
+                f"{path} is shorter than it says. Run `dvc checkout`, or `dvc repro` to have it made again."
+            )
+        target, offset = target[count:], offset + count
+
+
+def write_shards(folder: Path, pixels: Pixels, labels: NDArray[np.int64] | None = None) -> None:
+    """Write images [N, H, W, C] as shards of at most SHARD_IMAGES, and their labels beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, start in enumerate(range(0, len(pixels), SHARD_IMAGES)):
+        np.save(folder / f"{number:05d}.npy", pixels[start : start + SHARD_IMAGES], allow_pickle=False)
+    if labels is not None:
+        np.save(folder / "labels.npy", labels, allow_pickle=False)

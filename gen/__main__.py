@@ -99,11 +99,26 @@ def _settle(machine: "Machine") -> None:
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written, so filling it first would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = machine.precision == "tf32"
+    if machine.precision == "bfloat16" and not _has_bfloat16(machine.device):
+        raise UserError(
+            f"params.yaml: `machine.precision` is bfloat16, but this machine's {machine.device} has no instructions "
+            "for it and would be many times slower than in float32. Set `machine.precision` to float32."
+        )
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "params.yaml: `machine.device` is cuda, but torch sees no CUDA device. Install torch with CUDA (see the "
             "README) and check the driver with `nvidia-smi`, or set `machine.device` to cpu."
         )
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether products of bfloat16 are faster there than those of float32."""
+    import torch
+
+    if device == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device == "mps" or (torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _code(params: "Params", model: str) -> dict[str, str]:

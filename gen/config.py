@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -27,6 +27,14 @@ class Machine(Strict):
     """Threads of one operation on the CPU."""
     processes: int = Field(default=1, ge=1, le=1024)
     """That train one model together, each on its part of every batch: one for each accelerator, for example."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of what networks compute in training. tf32 is for CUDA; weights, losses and penalties are float32 with each."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Machine":
+        if self.precision == "tf32" and self.device != "cuda":
+            raise ValueError(f"`precision` tf32 is for cuda, not for {self.device}; set it to float32 or bfloat16")
+        return self
 
 
 class Dataset(Strict):

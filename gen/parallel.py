@@ -190,12 +190,14 @@ class SharedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(maps)
         size = distributed.get_world_size()
-        mean = _sum(maps.mean((0, 2, 3))) / size
-        centred = maps - mean[:, None, None]
+        # Statistics need all digits, whatever the network computes in.
+        precise = maps.float() if maps.dtype == torch.bfloat16 else maps
+        mean = _sum(precise.mean((0, 2, 3))) / size
+        centred = precise - mean[:, None, None]
         variance = _sum(centred.square().mean((0, 2, 3))) / size
         self._remember(mean.detach(), variance.detach(), size * maps.numel() // maps.shape[1])
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -141,12 +141,13 @@ class CycleGanTrainer(Trainer):
 
     def _update_generators(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with frozen(self.judges):
-            fake_b, fake_a = self.pair.translate(real_a), self.pair.translate_back(real_b)
-            game = least_squares(self.judge_b(fake_b), 1) + least_squares(self.judge_a(fake_a), 1)
-            cycle = l1_loss(self.pair.translate_back(fake_b), real_a) + l1_loss(self.pair.translate(fake_a), real_b)
+            forth, back = self.pair.translate, self.pair.translate_back
+            fake_b, fake_a = self.run(forth, real_a), self.run(back, real_b)
+            game = least_squares(self.run(self.judge_b, fake_b), 1) + least_squares(self.run(self.judge_a, fake_a), 1)
+            cycle = l1_loss(self.run(back, fake_b), real_a) + l1_loss(self.run(forth, fake_a), real_b)
             loss, losses = game + self.config.cycle * cycle, {"generator": game.detach(), "cycle": cycle.detach()}
             if self.config.identity:
-                same_a, same_b = self.pair.translate_back(real_a), self.pair.translate(real_b)
+                same_a, same_b = self.run(back, real_a), self.run(forth, real_b)
                 identity = l1_loss(same_b, real_b) + l1_loss(same_a, real_a)
                 loss = loss + self.config.cycle * self.config.identity * identity
                 losses["identity"] = identity.detach()
@@ -157,7 +158,7 @@ class CycleGanTrainer(Trainer):
         losses = {}
         for name, judge, (real, fake) in zip("ab", (self.judge_a, self.judge_b), domains, strict=True):
             # Halved, so that it learns more slowly than the generators (section 4, Training details).
-            loss = 0.5 * (least_squares(judge(real), 1) + least_squares(judge(fake), 0))
+            loss = 0.5 * (least_squares(self.run(judge, real), 1) + least_squares(self.run(judge, fake), 0))
             losses[f"discriminator_{name}"] = loss
         self.update("discriminators", torch.stack(list(losses.values())).sum())
         return {name: loss.detach() for name, loss in losses.items()}

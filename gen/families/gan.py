@@ -96,7 +96,7 @@ class GanTrainer(Trainer):
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """Update the discriminator, then the generator, on the same generated images."""
         (real,) = batch
-        fake = self.generator.sample(self.noise(real, self.config.latent_dim))
+        fake = self.run(self.generator.sample, self.noise(real, self.config.latent_dim))
         losses = self._update_discriminator(real, fake.detach(), progress)
         return losses | self._update_generator(real, fake)
 
@@ -109,7 +109,9 @@ class GanTrainer(Trainer):
         r1, r2 = self.config.r1.at(progress), self.config.r2.at(progress)
         real.requires_grad_(r1 > 0)
         fake.requires_grad_(r2 > 0)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        # A penalty is a small number made of many: it needs all digits.
+        real_logits = self.run(self.discriminator, real, precise=r1 > 0)
+        fake_logits = self.run(self.discriminator, fake, precise=r2 > 0)
         game = loss = self.game.discriminator(real_logits, fake_logits)
         if r1:
             loss = loss + r1 / 2 * gradient_norm_squared(real_logits, real)
@@ -125,7 +127,8 @@ class GanTrainer(Trainer):
 
     def _update_generator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         with frozen(self.discriminator):
-            real_logits = self.discriminator(real) if self.config.loss == "relativistic" else real.new_zeros(())
-            loss = self.game.generator(real_logits, self.discriminator(fake))
+            relative = self.config.loss == "relativistic"
+            real_logits = self.run(self.discriminator, real) if relative else real.new_zeros(())
+            loss = self.game.generator(real_logits, self.run(self.discriminator, fake))
             self.update("generator", loss)
         return {"generator": loss.detach()}

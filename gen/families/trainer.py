@@ -1,7 +1,7 @@
 """What every family's training shares: networks and optimisers whose whole state lies in tensors, changed in place."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,9 @@ class Trainer:
     taken back, and why another process can go on from there to the bit.
     """
 
+    precision = torch.float32
+    """Of what networks compute on their way forward: also bfloat16. Weights, losses and penalties are float32."""
+
     def __init__(
         self, config: ModelConfig, networks: Mapping[str, nn.Module], randomness: torch.Generator, team: Team
     ) -> None:
@@ -52,6 +55,18 @@ class Trainer:
         Returns detached scalars by name, still on the device: means over the images of this process.
         """
         raise NotImplementedError
+
+    def run(self, network: Callable[[Tensor], Tensor], batch: Tensor, *, precise: bool = False) -> Tensor:
+        """What `network` makes of a batch, in that one's type; on the way in the training's, unless `precise`."""
+        # A block for each pass: inside of one, casts of weights are kept, and an update would not reach them.
+        with self.reduced(precise=precise):
+            made = network(batch)
+        return made.to(batch.dtype)
+
+    def reduced(self, *, precise: bool = False) -> torch.autocast:
+        """Inside the block networks compute in the training's precision."""
+        enabled = self.precision != torch.float32 and not precise
+        return torch.autocast(self.team.device.type, torch.bfloat16, enabled=enabled)
 
     def noise(self, images: Tensor, dimension: int) -> Tensor:
         """Standard normal [N, dimension] for N `images` of this process: its part of what is drawn for all."""

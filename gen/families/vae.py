@@ -79,8 +79,9 @@ class Autoencoder(nn.Module):
         z is made of standard normal `noise` [N, latent_dim]. Their sum is the negative evidence bound (equation 10),
         summed over pixels and latents.
         """
-        mean, log_variance = self.encoder(images)
-        decoded = self.decoder(mean + noise * torch.exp(0.5 * log_variance))
+        # Sums over pixels and latents need all digits, whatever the networks compute in.
+        mean, log_variance = (part.to(images.dtype) for part in self.encoder(images))
+        decoded = self.decoder(mean + noise * torch.exp(0.5 * log_variance)).to(images.dtype)
         if self.likelihood == "bernoulli":
             nll = bernoulli_nll(decoded, images)
         else:
@@ -103,7 +104,9 @@ class VaeTrainer(Trainer):
         """Minimise -log p(x|z) + beta KL, in nats per image."""
         (images,) = batch
         noise = self.noise(images, self.config.latent_dim)
-        nll, kl = (term.mean() for term in self.autoencoder.evidence(images, noise))
+        with self.reduced():
+            terms = self.autoencoder.evidence(images, noise)
+        nll, kl = (term.mean() for term in terms)
         self.update("autoencoder", nll + self.config.beta.at(progress) * kl)
         return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}
 

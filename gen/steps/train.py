@@ -63,7 +63,7 @@ def train(
         else:
             # The leader comes when nobody else trains here.
             team.meet()
-            follow(_at_the_start(config, prepared, team), leaving)
+            follow(_at_the_start(config, prepared, team, params.machine.precision), leaving)
 
 
 def _lead(
@@ -91,7 +91,7 @@ def _lead(
     place = workspace.unfinished(name, recipe.key)
     with _alone(place, params.machine, leaving):
         team.meet()
-        training = _at_the_start(config, prepared, team)
+        training = _at_the_start(config, prepared, team, params.machine.precision)
         network = training.average.network
         published = Published(name, config.family, config.task, config.dataset, prepared.shape, network, device)
         with contextlib.closing(Unfinished(place, identity, training, lambda line: say(f"{name}  {line}"))) as kept:
@@ -108,12 +108,13 @@ def _lead(
             kept.discard()
 
 
-def _at_the_start(config: ModelConfig, prepared: Prepared, team: Team) -> Training:
+def _at_the_start(config: ModelConfig, prepared: Prepared, team: Team, precision: str) -> Training:
     # One stream each for weights and noise, so that neither moves when the other draws more.
     weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
     network = config.build(prepared.shape, weights)
     network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = config.trainer(network, prepared.shape, randomness, team)
+    trainer.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
     domains = opened([prepared.images("train", domain) for domain in prepared.domains], team)
     return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
 

@@ -30,6 +30,7 @@ def test_what_is_shipped_is_possible(path: Path) -> None:
         ("  threads: 1", "  threads: one", "`machine.threads` is 'one', but .*integer"),
         ("  threads: 1", "  thread: 1", r"`machine.thread` is not a known key. Did you mean `threads`"),
         ("  device: cpu", "  device: gpu", "`machine.device` is 'gpu'"),
+        ("  device: cpu", "  device: cpu\n  precision: tf32", "`precision` tf32 is for cuda, not for cpu"),
         ("    size: 28", "    size: 28.5", "`datasets.digits.size`"),
         ("  gan:", "  'gan; rm -rf /':", "is not a usable name"),
         ("  samples: 512", "  samples: 1", "`judge.samples` is 1"),

@@ -10,7 +10,8 @@ from gen.errors import UserError, describe
 if TYPE_CHECKING:
     from gen.config import Machine, Params
 
-STEPS = ("ingest", "extractor", "prepare", "reference", "train", "evaluate", "compare")
+THIS = (sys.executable, "-m", "gen")
+STEPS = ("ingest", "extractor", "prepare", "reference", "train", "evaluate", "compare", "speed")
 USAGE = f"usage: python -m gen {{{','.join(STEPS)}}} [NAME]"
 
 
@@ -67,12 +68,11 @@ def _run(step: str, name: str) -> int:
 
             leave = Leave()
             leave.listen()
-            if params.machine.processes > 1 and "RANK" not in os.environ:
+            if _needs_company(params):
                 from gen.launch import launch
 
                 params.model(name)
-                command = [sys.executable, "-m", "gen", "train", name]
-                return launch(command, params.machine.processes, lambda: leave.asked)
+                return launch([*THIS, step, name], params.machine.processes, lambda: leave.asked)
             from gen.steps.train import train
 
             _settle(params.machine)
@@ -86,7 +86,27 @@ def _run(step: str, name: str) -> int:
             from gen.steps.compare import compare
 
             compare(workspace, params)
+        case "speed":
+            # No step of the pipeline: it leaves nothing behind. But it runs in processes like a training's.
+            if _needs_company(params):
+                from gen.launch import launch
+
+                return launch([*THIS, step, name], params.machine.processes, lambda: False)
+            from gen import parallel
+            from gen.speed import measure
+
+            model = params.model(name)
+            _settle(params.machine)
+            with parallel.team(parallel.own_device(params.machine.device)) as team:
+                speed = measure(model, params.dataset(model.dataset), params.machine.precision, team)
+                if team.leads:
+                    _say(f"{speed:.6g}")
     return 0
+
+
+def _needs_company(params: "Params") -> bool:
+    """Whether this process has to start those that train together, and is not one of them."""
+    return params.machine.processes > 1 and "RANK" not in os.environ
 
 
 def _settle(machine: "Machine") -> None:

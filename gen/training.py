@@ -1,7 +1,7 @@
 """The one training loop: a generator of moments. Whoever drives it shows, writes, keeps and stops."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from gen.batches import Batches
-from gen.families.base import ModelConfig
+from gen.families.base import ModelConfig, Shape
 from gen.families.trainer import SickStepError, Trainer
+from gen.images import Pixels
+from gen.parallel import Team
+from gen.shards import Shards
 
 PATIENCE = 3
 """Sick steps in a row after which a training has diverged."""
@@ -180,6 +183,22 @@ class Training:
 def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
     for source, target in zip(sources, targets, strict=True):
         target.copy_(source)
+
+
+def begin(
+    config: ModelConfig, shape: Shape, domains: Sequence[Shards | Pixels], team: Team, precision: str
+) -> Training:
+    """The training of a model on `domains` (each uint8 [N, H, W, C], all of `shape`), before its first step.
+
+    `precision`: float32, tf32 or bfloat16, as in params.yaml.
+    """
+    # One stream each for weights and noise, so that neither moves when the other draws more.
+    weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
+    network = config.build(shape, weights)
+    network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = config.trainer(network, shape, randomness, team)
+    trainer.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
 
 
 def fit(training: Training, leaving: Callable[[], bool] = lambda: False) -> Iterator[Moment]:

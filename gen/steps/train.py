@@ -14,7 +14,7 @@ from torch import nn
 
 from gen import files, images, parallel, selection, unfinished
 from gen.artifact import Published
-from gen.batches import Batches, opened
+from gen.batches import opened
 from gen.config import Machine, Params
 from gen.datasets import Prepared
 from gen.errors import BusyError, LeftError, UserError
@@ -23,7 +23,7 @@ from gen.parallel import Team
 from gen.reference import Space
 from gen.runs import Identity, write_provenance
 from gen.tensors import write_tensors
-from gen.training import Average, Record, Training, fit, follow, lead
+from gen.training import Record, Training, begin, fit, follow, lead
 from gen.unfinished import Unfinished
 from gen.workspace import Workspace
 
@@ -109,14 +109,8 @@ def _lead(
 
 
 def _at_the_start(config: ModelConfig, prepared: Prepared, team: Team, precision: str) -> Training:
-    # One stream each for weights and noise, so that neither moves when the other draws more.
-    weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
-    network = config.build(prepared.shape, weights)
-    network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = config.trainer(network, prepared.shape, randomness, team)
-    trainer.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
     domains = opened([prepared.images("train", domain) for domain in prepared.domains], team)
-    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
+    return begin(config, prepared.shape, domains, team, precision)
 
 
 def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[], bool]) -> None:

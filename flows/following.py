@@ -25,7 +25,7 @@ PAUSE = 30.0
 @contextmanager
 def followed(workspace: Workspace, stage: Stage) -> Iterator[None]:
     """Inside the block, show in MLflow what the stage writes into its journal, when it is a training."""
-    name = _model(workspace, stage)
+    name = trained_by(workspace, stage)
     if name is None:
         yield
         return
@@ -40,8 +40,8 @@ def followed(workspace: Workspace, stage: Stage) -> Iterator[None]:
         follower.join(timeout=2)
 
 
-def _model(workspace: Workspace, stage: Stage) -> str | None:
-    """The model that a stage trains, by what it makes."""
+def trained_by(workspace: Workspace, stage: Stage) -> str | None:
+    """The model that a stage trains, by what it makes; None where it trains none."""
     outputs = (workspace.root / output for output in stage.outputs)
     return next((path.name for path in outputs if path == workspace.train(path.name)), None)
 

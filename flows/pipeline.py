@@ -4,7 +4,6 @@ Import it after flows.environment.prefect_environment, for Prefect reads its set
 """
 
 import base64
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +26,7 @@ from flows import delivery, following, notices, outcome, plan, settings, stages,
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
+from flows.slots import slots
 from flows.stages import Orchestration, Say, Stage
 from gen import config, files, orphan
 from gen.errors import describe
@@ -101,9 +101,9 @@ class _Retrain:
         self.futures: dict[str, Future] = {}
         self.ledger: dict[str, TaskRun] = {}
         self.verdicts: list[Judged] = []
-        # Every stage is a process with threads of its own; more threads than cores would only wait for each other.
-        busy = self.params.machine.threads * self.params.machine.processes
-        self.slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // busy))
+        self.took: dict[str, float] = {}
+        """Seconds of the stages whose command ran, without what they waited, by the names of their plans."""
+        self.slots = threading.BoundedSemaphore(slots(self.params.machine))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""
@@ -115,7 +115,7 @@ class _Retrain:
             self._tell_mlflow()
             wait([self._submit("report", self._report)])
         runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
-        plan.remember(self.workspace, {run.name: run.seconds for run in runs if run.state == "ran"})
+        plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
         _notify(notify, notices.text(self.workspace, result), self.say)
         return result
@@ -217,8 +217,12 @@ class _Retrain:
 
     def _reproduce_now(self, stage: Stage) -> outcome.State:
         self.stop.check()  # it may have waited long
+        began = time.monotonic()
         with following.followed(self.workspace, stage):
-            return "ran" if stages.reproduce(self.workspace, stage, self.stop, self.say) else "cached"
+            if not stages.reproduce(self.workspace, stage, self.stop, self.say):
+                return "cached"
+        self.took |= plan.taken(self.workspace, self.params, stage, time.monotonic() - began)
+        return "ran"
 
     def _judge(self, dataset: str, task: str) -> outcome.State:
         verdict = delivery.judge(self.workspace, self.params, dataset, task, self.say)

@@ -14,6 +14,7 @@ from gen.workspace import Workspace
 
 if TYPE_CHECKING:
     from flows.outcome import Outcome
+    from flows.plan import Planned
     from gen.config import Params
 
 Settings = Annotated[
@@ -182,23 +183,28 @@ def _mlflow() -> None:
 def _show_plan(workspace: Workspace) -> None:
     from flows.plan import plan
 
-    planned = plan(workspace)
+    found = plan(workspace)
     rows = [
-        (
-            stage.address,
-            "runs" if stage.runs else "cached",
-            ("?" if stage.seconds is None else duration(stage.seconds)) if stage.runs else "",
-        )
-        for stage in planned
+        (each.stage.address, "runs" if each.runs else "cached", _about(each) if each.runs else "")
+        for each in found.stages
     ]
     table(("stage", "would be", "about"), rows, numbers=("about",))
-    running = [stage for stage in planned if stage.runs]
-    known = [stage.seconds for stage in running if stage.seconds is not None]
-    times = [f"about {duration(sum(known))}"] if known else []
-    if len(known) < len(running):
-        times.append(f"plus {len(running) - len(known)} that never ran here" if known else "none of them ran here yet")
-    print(f"\n{len(running)} of {len(planned)} stages would run{''.join(f', {time}' for time in times)}.")
+    running = [each for each in found.stages if each.runs]
+    unknown = [each for each in running if each.seconds is None]
+    beside = " side by side" if found.slots > 1 else ""
+    times = [f"about {duration(found.seconds)}{beside}"] if len(unknown) < len(running) else []
+    if unknown:
+        times.append(f"plus {len(unknown)} that never ran here" if times else "none of them ran here yet")
+    print(f"\n{len(running)} of {len(found.stages)} stages would run{''.join(f', {time}' for time in times)}.")
+    if any(each.estimated for each in running):
+        print("~ is an estimate, from a few seconds of a training that never ran here like this.")
     print("Sources are read by the retrain itself: new images would make more stages run.")
+
+
+def _about(planned: "Planned") -> str:
+    if planned.seconds is None:
+        return "?"
+    return f"{'~' * planned.estimated}{duration(planned.seconds)}"
 
 
 def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:

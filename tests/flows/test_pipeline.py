@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,12 +138,12 @@ def test_a_stage_is_tried_again_as_often_as_it_says(tmp_path: Path) -> None:
 
 def test_a_plan_says_what_runs_and_how_long_it_took(toy: Workspace) -> None:
     allow(toy)
-    assert [(stage.address, stage.runs, stage.seconds) for stage in plan.plan(toy)] == [
+    assert [(planned.stage.address, planned.runs, planned.seconds) for planned in plan.plan(toy).stages] == [
         (name, True, None) for name in stages.graph(toy)
     ]
     retrain(toy, ingest=False)
     (toy.root / "y").write_text("by hand\n")
-    planned = {stage.address: stage for stage in plan.plan(toy)}
+    planned = {planned.stage.address: planned for planned in plan.plan(toy).stages}
     assert [name for name, stage in planned.items() if stage.runs] == ["second@y", "third", "fourth"]
     assert planned["second@x"].seconds
     assert planned["second@x"].seconds >= 0.5
@@ -270,6 +271,15 @@ def test_the_whole_way_then_nothing_then_one_model_alone(tiny: Workspace, finish
     assert [run.name for run in third.trained] == ["train@vae"]
     cached = {run.name for run in third.runs if run.state == "cached"}
     assert {"train@gan", "evaluate@gan", "train@cyclegan", "reference@digits"} <= cached
+
+    shutil.rmtree(tiny.train("gan"))
+    tiny.params_file.write_text(tiny.params_file.read_text().replace("latent_dim: 5", "latent_dim: 4"))
+    tiny.params_file.write_text(tiny.params_file.read_text().replace("images: 32", "images: 320000"))
+    planned = {planned.stage.address: planned for planned in plan.plan(tiny).stages}
+    trainings = [planned[f"train@{name}"] for name in ("gan", "vae", "cyclegan")]
+    assert [training.runs for training in trainings] == [True, True, True]
+    assert [training.estimated for training in trainings] == [False, False, True], "of another budget no time is known"
+    assert all(training.seconds for training in trainings)
 
 
 def test_without_mlflow_it_finishes_and_says_what_is_unsent(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

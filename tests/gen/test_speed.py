@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from gen import config, speed
+from gen.parallel import ALONE
 from gen.workspace import Workspace
 from tests.conftest import run
 
@@ -22,10 +23,10 @@ def test_it_is_measured_before_there_are_data_and_leaves_nothing(
 def test_a_budget_below_the_steps_that_are_timed_does_not_matter(tiny: Workspace) -> None:
     params = config.load(tiny.params_file)
     model = params.model("vae").model_copy(update={"images": 1})
-    assert speed.measure(model, params.dataset("digits"), "cpu") > 0
+    assert speed.measure(model, params.dataset("digits"), "float32", ALONE) > 0
 
 
 def test_as_many_steps_are_timed_as_are_asked_for_however_slow_they_are() -> None:
     steps = itertools.count()
-    assert len(speed._times(steps, 5, 0.0)) == 5
+    assert len(speed._times(steps, ALONE, 5, 0.0)) == 5
     assert next(steps) == 5

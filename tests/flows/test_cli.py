@@ -1,5 +1,6 @@
 """The command `genflows` as a user meets it: real processes, their output and exit codes."""
 
+import re
 import resource
 import shutil
 import signal
@@ -125,6 +126,9 @@ def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_pat
         (["compare"], 1, "table.json is missing. Run `dvc repro`"),
         (["--set", "models.gan.latent_dm=3"], 2, "Did you mean `latent_dim`?"),
         (["retrain", "--set", "models.gam.latent_dim=3"], 2, "Did you mean `gan`?"),
+        (["init", "--minutes", "0"], 2, "--minutes is 0, but training takes some time"),
+        (["init", "--minutes", "nan"], 2, "--minutes is nan"),
+        (["init", "--minutes", "3", "vae", "gam"], 2, "no model `gam`. Did you mean `gan`?"),
         (["retrain", "--dry-run", "--set", "models.gan.seed=3"], 2, "--dry-run changes nothing"),
     ],
 )
@@ -167,9 +171,56 @@ def test_set_edits_alone_and_before_a_command(here: Here, tiny: Workspace) -> No
     assert "gan:  # the smallest of its kind" in text
 
 
-def test_the_plan_of_a_fresh_workspace_is_to_run_everything(here: Here, tiny: Workspace) -> None:
+def test_the_plan_of_a_fresh_workspace_is_to_run_everything(
+    here: Here, tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    before = _own_files(tiny)
     shown = here.done(tiny, "retrain", "--dry-run")
-    assert "11 of 11 stages would run" in shown
+    assert "11 of 11 stages would run, about " in shown
+    assert "plus 8 that never ran here" in shown
+    estimated = [line.split()[0] for line in shown.splitlines() if " ~" in line]
+    assert sorted(estimated) == ["train@cyclegan", "train@gan", "train@vae"]
+    assert max(map(len, shown.splitlines())) <= 81
+    assert _own_files(tiny) == before
+
+
+def _own_files(workspace: Workspace) -> dict[Path, int]:
+    """All files and when they were changed, but what DVC keeps for itself."""
+    kept = (workspace.root / ".dvc", workspace.private / "dvc")
+    return {
+        path: path.stat().st_mtime_ns
+        for path in workspace.root.rglob("*")
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in kept)
+    }
+
+
+def test_init_writes_budgets_and_nothing_else(here: Here, tiny: Workspace) -> None:
+    shown = here.done(tiny, "init", "--minutes", "2", "gan")
+    (number,) = re.findall(r"\ngan +[\d,.]+ +512 +([\d,]+) +[12] min ", shown)
+    images = int(number.replace(",", ""))
+    assert images > 512
+    assert tiny.params_file.read_text() == TINY.replace("images: 512", f"images: {images}", 1)
+
+
+def test_init_says_which_intervals_it_shortened(here: Here, tiny: Workspace) -> None:
+    shown = here.done(tiny, "init", "--minutes", "1e-6", "gan")
+    assert "gan: log_every is 8, checkpoint_every is 16, ema_half_life is 8 now" in shown
+    changes = {"images: 512": "images: 32", "ema_half_life: 128": "ema_half_life: 8", "log_every: 128": "log_every: 8"}
+    expected = TINY
+    for old, new in {**changes, "checkpoint_every: 256": "checkpoint_every: 16"}.items():
+        expected = expected.replace(old, new, 1)
+    assert tiny.params_file.read_text() == expected
+
+
+def test_what_cannot_be_timed_is_told_in_one_paragraph(here: Here, tiny: Workspace) -> None:
+    tiny.params_file.write_text(TINY.replace("device: cpu", "device: cuda"))
+    if subprocess.run([sys.executable, "-c", "import sys, torch; sys.exit(torch.cuda.is_available())"]).returncode:
+        pytest.skip("it can be timed here")
+    ended = here(tiny, "init", "--minutes", "1", "vae")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "How fast `vae` trains could not be measured: params.yaml: `machine.device` is cuda" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_second_retrain_leaves_and_changes_nothing(tiny: Workspace) -> None:

@@ -35,7 +35,7 @@ from gen.training import Average, Training
 STEPS = 50
 """Steps of one round, and of the check that both loops do the same maths."""
 SIZE = 32
-COMMON = {"dataset": "d", "batch": 64, "images": 10**9, "log_every": 10**9, "checkpoint_every": 10**9}
+COMMON = {"dataset": "d", "init": "random", "batch": 64, "images": 10**9, "log_every": 10**9, "checkpoint_every": 10**9}
 GAN = {
     "family": "gan", "network": "dcgan", "latent_dim": 64, "width": 64,
     "learning_rate": 0.0002, "beta1": 0.5, **COMMON,

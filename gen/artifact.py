@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from gen.images import Pixels
 
 WEIGHTS = "model.safetensors"
+CRITICS = "critics.safetensors"
+"""What a training of the same kind goes on with, beside the weights; whoever only uses the model passes it over."""
 CONFIG = "config.json"
-ALLOWED = re.compile(r"model\.safetensors|config\.json|run\.json|journal\.jsonl|samples/[0-9]+\.png")
+ALLOWED = re.compile(r"(model|critics)\.safetensors|config\.json|run\.json|journal\.jsonl|samples/[0-9]+\.png")
 
 
 class Config(Strict):

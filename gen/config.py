@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from gen import families
 from gen.errors import BadParamsError
-from gen.families.base import ModelConfig
+from gen.families.base import CHAMPION_OF, RANDOM, ModelConfig
 from gen.strict import Strict, nearest, parse
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -103,13 +103,47 @@ class Params:
         if name not in self.blocks:
             raise BadParamsError(f"params.yaml has no model `{name}`. {nearest(name, list(self.blocks))}")
         config = families.parse_block(self.blocks[name], f"models.{name}")
-        config.check_dataset(self.dataset(config.dataset), f"models.{name}")
-        if config.batch % self.machine.processes:
-            raise BadParamsError(
-                f"params.yaml: `models.{name}.batch` is {config.batch}, which {self.machine.processes} processes "
-                "cannot share evenly. Make it a multiple of `machine.processes`, or change that."
-            )
+        where = f"models.{name}"
+        config.check_dataset(self.dataset(config.dataset), where)
+        self._check_start(config, where)
+        for effective in (config, config.begun_from(champion=config.champion_of is not None, where=where)):
+            if effective.batch % self.machine.processes:
+                raise BadParamsError(
+                    f"params.yaml: `{where}.batch` is {effective.batch}, which {self.machine.processes} processes cannot "
+                    "share evenly. Make it a multiple of `machine.processes`, or change that."
+                )
         return config
+
+    @property
+    def champion_starts(self) -> dict[str, str]:
+        """The starts that models name, `random` aside, and the dataset whose champion each is. Blocks are not checked.
+
+        So whoever only wants to know does not wait for the families' code.
+        """
+        named = {str(block.get("init")) for block in self.blocks.values()}
+        return {init: init.removeprefix(CHAMPION_OF) for init in sorted(named) if init.startswith(CHAMPION_OF)}
+
+    def _check_start(self, config: ModelConfig, where: str) -> None:
+        """The champion that a model begins from is one that could fit, and so are the numbers of a refresh."""
+        if config.champion_of is None:
+            return
+        own = self.dataset(config.dataset)
+        fitting = [
+            name for name, other in self.datasets.items() if (other.size, other.channels) == (own.size, own.channels)
+        ]
+        if config.champion_of not in fitting:
+            other = self.datasets.get(config.champion_of)
+            why = (
+                f"has images of {other.size} px and {other.channels} channels, and the model's own {own.size} px and "
+                f"{own.channels}"
+                if other
+                else "is not among the datasets"
+            )
+            choices = [RANDOM, *(f"{CHAMPION_OF}{name}" for name in fitting)]
+            raise BadParamsError(
+                f"params.yaml: `{where}.init` is `{config.init}`, but `{config.champion_of}` {why}. "
+                f"{nearest(config.init, choices)}"
+            )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -226,7 +226,10 @@ def follow(training: Training, leaving: Callable[[], bool]) -> None:
             return
         training.restore(tensors, facts["counters"])
         for moment in fit(training, leaving):
-            if moment.leaving:
+            # In the leader's order: it goes back first, then leaves, and measures last; and it ends what is at its end.
+            if moment.diverged:
+                break
+            if moment.leaving and moment.images < training.config.images:
                 return
-            if moment.milestone or moment.diverged:
+            if moment.milestone:
                 break

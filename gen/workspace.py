@@ -47,6 +47,10 @@ class Workspace:
         """A pinned feature extractor, versioned like data."""
         return self.root / "data" / "extractors" / name
 
+    def start(self, name: str) -> Path:
+        """What a training begins from, versioned like data: the file `random`, or a folder with a pinned champion."""
+        return self.root / "data" / "starts" / name
+
     def prepared(self, dataset: str) -> Path:
         """uint8 shards and splits, made by the stage prepare@DATASET."""
         return self.root / "data" / "prepared" / dataset

@@ -46,6 +46,7 @@ models:
     family: gan
     dataset: digits
     network: dcgan
+    init: random
     latent_dim: 8
     width: 4
     images: 512
@@ -58,6 +59,7 @@ models:
     family: vae
     dataset: digits
     network: convolutional
+    init: random
     latent_dim: 4
     width: 4
     images: 512
@@ -69,6 +71,7 @@ models:
     family: cyclegan
     dataset: edges
     network: translator
+    init: random
     width: 2
     blocks: 1
     halvings: 2
@@ -124,6 +127,8 @@ def make_workspace(root: Path, params: str = TINY) -> Workspace:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "pyproject.toml", "constraints.txt", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, root / name)
+    (root / "data" / "starts").mkdir(parents=True)
+    shutil.copy(ROOT / "data" / "starts" / "random", root / "data" / "starts" / "random")
     (root / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)

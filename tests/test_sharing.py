@@ -49,7 +49,7 @@ def test_what_was_pushed_is_pulled_and_nothing_trains(copied: Workspace, tmp_pat
 def test_plain_calls_of_the_steps_make_the_bytes_that_dvc_made(finished: Workspace, tmp_path: Path, model: str) -> None:
     own = Workspace(tmp_path)
     (own.root / "data").mkdir()
-    for folder in ("raw", "extractors"):
+    for folder in ("raw", "extractors", "starts"):
         (own.root / "data" / folder).symlink_to(finished.root / "data" / folder)
     params = config.load(finished.params_file)
     dataset = params.model(model).dataset

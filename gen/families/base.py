@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gen.errors import BadParamsError
 from gen.schedules import Positive, Schedule, Scheduled
-from gen.strict import Strict
+from gen.strict import Strict, nearest, parse
 
 if TYPE_CHECKING:
     # Whoever only reads params.yaml does not wait for torch.
@@ -21,16 +21,28 @@ if TYPE_CHECKING:
 Task = Literal["sample", "translate"]
 Shape = tuple[int, int, int]
 """Channels, height, width of one image."""
+RANDOM = "random"
+CHAMPION_OF = "champion-of-"
+"""What `init` says before the name of a dataset."""
+REFRESHABLE = ("images", "batch", "beta1", "log_every", "checkpoint_every", "patience")
+"""What a refresh may change besides every schedule: how long and how fast it learns, never what it is."""
 
 
 class ModelConfig(Strict):
     """The keys that every model's block has."""
+
+    shaping: ClassVar[tuple[str, ...]] = ("network",)
+    """Keys that say what its networks are: a training goes on from a champion only where all of them are equal."""
 
     family: str
     dataset: str
     """Name of the dataset it is trained on; a translator needs one with two domains."""
     network: str
     """The file under gen/networks that holds its networks."""
+    init: str
+    """What it begins from: `random` weights, or `champion-of-DATASET`, as data/starts/NAME holds it."""
+    refresh: dict[str, Any] = Field(default_factory=dict)
+    """Budget, rates and schedules that hold instead when, and only when, it begins from a champion."""
     images: int = Field(ge=1)
     """Budget: images seen in training."""
     batch: int = Field(ge=1)
@@ -56,6 +68,32 @@ class ModelConfig(Strict):
     on_collapse: Literal["warn", "roll_back", "stop"] = "warn"
     """What happens at a milestone at which the generator shows signs of collapse."""
 
+    @field_validator("init")
+    @classmethod
+    def _known_start(cls, init: str) -> str:
+        if init != RANDOM and init.removeprefix(CHAMPION_OF) in ("", init):
+            raise ValueError(f"it is {init!r}. {nearest(init, [RANDOM, f'{CHAMPION_OF}DATASET'])}")
+        return init
+
+    @model_validator(mode="after")
+    def _possible_refresh(self) -> Self:
+        allowed = [key for key in type(self).model_fields if self._is_refreshable(key)]
+        for key in self.refresh:
+            if key not in allowed:
+                raise ValueError(
+                    f"`refresh.{key}` cannot be set: a refresh changes budget, rates and schedules alone. "
+                    f"{nearest(key, allowed)}"
+                )
+        if self.refresh and self.init == RANDOM:
+            raise ValueError(
+                "`refresh` would never be used, for this model always begins from `random` weights. Set `init` to "
+                f"`{CHAMPION_OF}{self.dataset}`, or remove the block"
+            )
+        return self
+
+    def _is_refreshable(self, key: str) -> bool:
+        return key in REFRESHABLE or isinstance(getattr(self, key), Schedule)
+
     @model_validator(mode="after")
     def _possible_schedules(self) -> Self:
         if max(self.beta2.value, self.beta2.to or 0.0) >= 1:
@@ -63,6 +101,19 @@ class ModelConfig(Strict):
         if self.ema_half_life.to and not self.ema_half_life.value:
             raise ValueError("`ema_half_life` cannot grow from 0, which is no average at all; begin with 1")
         return self
+
+    @property
+    def champion_of(self) -> str | None:
+        """The dataset whose champion it begins from; None where it begins from random weights."""
+        return None if self.init == RANDOM else self.init.removeprefix(CHAMPION_OF)
+
+    def begun_from(self, champion: bool, where: str) -> Self:
+        """The config that holds when it begins from a champion, or from random weights; `refresh` is in it, or gone.
+
+        `where` is the dotted key of its block. Raises UserError when `refresh` makes it impossible.
+        """
+        overrides = self.refresh if champion else {}
+        return parse(type(self), {**self.model_dump(), **overrides, "refresh": {}}, f"{where}.refresh")
 
     @property
     def task(self) -> Task:

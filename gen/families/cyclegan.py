@@ -1,7 +1,7 @@
 """CycleGAN: translation between two domains without pairs (Zhu et al. 2017, arXiv 1703.10593)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,8 @@ from gen.parallel import Team
 
 class CycleGanConfig(ModelConfig):
     """A CycleGAN's block in params.yaml."""
+
+    shaping: ClassVar[tuple[str, ...]] = ("network", "width", "blocks", "halvings")
 
     family: Literal["cyclegan"]
     network: Literal["translator"]

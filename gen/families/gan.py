@@ -1,7 +1,7 @@
 """GANs: a generator learns to make what a discriminator cannot tell from real images."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -21,6 +21,8 @@ SATURATED = 20.0
 
 class GanConfig(ModelConfig):
     """A GAN's block in params.yaml."""
+
+    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "norm")
 
     family: Literal["gan"]
     network: Literal["dcgan"]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,9 @@ DEAD = 0.1
 
 class VaeConfig(ModelConfig):
     """A VAE's block in params.yaml."""
+
+    # What the decoder's numbers mean is of its shape too.
+    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "likelihood")
 
     family: Literal["vae"]
     network: Literal["convolutional"]

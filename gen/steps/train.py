@@ -5,19 +5,19 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
-from gen import files, images, parallel, selection, unfinished
-from gen.artifact import Published
+from gen import files, images, origin, parallel, selection, unfinished
+from gen.artifact import CONFIG, CRITICS, WEIGHTS, Published
 from gen.batches import opened
 from gen.config import Machine, Params
 from gen.datasets import Prepared
 from gen.errors import BusyError, LeftError, UserError
-from gen.families.base import ModelConfig, Sampler
+from gen.families.base import RANDOM, ModelConfig, Sampler
+from gen.origin import Origin
 from gen.parallel import Team
 from gen.reference import Space
 from gen.runs import Identity, write_provenance
@@ -45,80 +45,102 @@ def train(
     known. `leaving` is asked at every step whether to keep what there is and end. Of several processes that train
     together each calls this, and the first one reads and writes for all.
 
-    Raises UserError for a dataset that the family cannot be trained on, for fewer images than a batch, and for a
-    training that diverges; BusyError when another process trains the same; LeftError when it was asked to leave.
+    Where it begins from a champion that fits, the config is that of a refresh.
+
+    Raises UserError for a dataset that the family cannot be trained on, for fewer images than a batch, for a start that
+    was changed, and for a training that diverges; BusyError when another process trains the same; LeftError when it
+    was asked to leave.
     """
-    config = params.model(name)
-    prepared = Prepared(workspace.prepared(config.dataset))
-    _check(config, name, prepared)
+    block = params.model(name)
+    prepared = Prepared(workspace.prepared(block.dataset))
+    begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape)
+    _check(begun.config, name, prepared)
     with parallel.team(parallel.own_device(params.machine.device)) as team:
         if team.size != params.machine.processes:
             raise UserError(
                 f"This training was started as {team.size} processes, but `machine.processes` in params.yaml is "
                 f"{params.machine.processes}, and results depend on it. Make both the same."
             )
+        job = _Job(workspace, params, name, prepared, begun, team)
         if team.leads:
-            _lead(workspace, params, name, code, team, say, leaving)
+            _lead(job, code, lambda line: say(f"{name}  {line}"), leaving)
         else:
             # The leader comes when nobody else trains here.
             team.meet()
-            follow(_at_the_start(config, prepared, team, params.machine.precision), leaving)
+            follow(job.begin(), leaving)
 
 
-def _lead(
-    workspace: Workspace,
-    params: Params,
-    name: str,
-    code: Mapping[str, str],
-    team: Team,
-    say: Callable[[str], None],
-    leaving: Callable[[], bool],
-) -> None:
-    """Train, read and write for all processes of `team`."""
-    config, device = params.model(name), params.machine.device
-    prepared = Prepared(workspace.prepared(config.dataset))
-    space = Space.load(workspace.features(config.dataset), device) if config.publish == "best" else None
-    inputs = [workspace.prepared(config.dataset), workspace.features(config.dataset)]
-    recipe = Identity(
-        command=f"python -m gen train {name}",
-        params={"model": config.model_dump()},
-        inputs={folder.relative_to(workspace.root).as_posix(): files.manifest_digest(folder) for folder in inputs},
-        code=code,
-    )
-    identity = replace(recipe, params={**recipe.params, "machine": params.machine.model_dump()})
+@dataclass(frozen=True)
+class _Job:
+    """What there is to train, and in which company."""
+
+    workspace: Workspace
+    params: Params
+    name: str
+    prepared: Prepared
+    begun: Origin
+    team: Team
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the model, as it is where it begins."""
+        return self.begun.config
+
+    def begin(self) -> Training:
+        """The training before its first step, from random weights."""
+        domains = opened([self.prepared.images("train", domain) for domain in self.prepared.domains], self.team)
+        return begin(self.config, self.prepared.shape, domains, self.team, self.params.machine.precision)
+
+    def recipe(self, code: Mapping[str, str]) -> Identity:
+        """All that the result is a function of but the machine."""
+        dataset = self.config.dataset
+        folders = [self.workspace.prepared(dataset), self.workspace.features(dataset)]
+        inputs = {self._relative(folder): files.manifest_digest(folder) for folder in folders}
+        inputs[self._relative(self.workspace.start(self.config.init))] = self.begun.digest
+        return Identity(f"python -m gen train {self.name}", {"model": self.config.model_dump()}, inputs, code)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.workspace.root).as_posix()
+
+
+def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leaving: Callable[[], bool]) -> None:
+    """Train, and read and write for all processes."""
+    workspace, name, config, machine = job.workspace, job.name, job.config, job.params.machine
+    space = Space.load(workspace.features(config.dataset), machine.device) if config.publish == "best" else None
+    recipe = job.recipe(code)
+    identity = replace(recipe, params={**recipe.params, "machine": machine.model_dump()})
     # By the recipe alone: on another machine it goes on, and says that it is not to the bit.
     place = workspace.unfinished(name, recipe.key)
-    with _alone(place, params.machine, leaving):
-        team.meet()
-        training = _at_the_start(config, prepared, team, params.machine.precision)
+    with _alone(place, machine, leaving):
+        job.team.meet()
+        training = job.begin()
         network = training.average.network
-        published = Published(name, config.family, config.task, config.dataset, prepared.shape, network, device)
-        with contextlib.closing(Unfinished(place, identity, training, lambda line: say(f"{name}  {line}"))) as kept:
-            _drive(kept, lambda: _milestone(kept, published, prepared, space), leaving)
+        shape = job.prepared.shape
+        published = Published(name, config.family, config.task, config.dataset, shape, network, machine.device)
+        with contextlib.closing(Unfinished(place, identity, training, say)) as kept:
+            _drive(kept, job.begun, lambda: _milestone(kept, published, job.prepared, space), leaving)
             kept.put_back_best()
             with files.fresh_folder(workspace.train(name)) as folder:
                 kept.copy_out(folder)
-                _publish(folder, name, config, prepared, network)
+                _publish(folder, name, job.prepared, training)
                 identity.write(folder)
             facts = {"model": name, "images": config.images, "published_after": training.images}
-            facts |= {"threads": params.machine.threads, "processes": team.size}
+            facts |= {"threads": machine.threads, "processes": job.team.size, "begun_from": job.begun.words}
             facts |= {"resumed_at": kept.resumed_at, "inexact": kept.inexact}
-            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, device, facts)
+            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, machine.device, facts)
             kept.discard()
 
 
-def _at_the_start(config: ModelConfig, prepared: Prepared, team: Team, precision: str) -> Training:
-    domains = opened([prepared.images("train", domain) for domain in prepared.domains], team)
-    return begin(config, prepared.shape, domains, team, precision)
-
-
-def _drive(kept: Unfinished, milestone: Callable[[], None], leaving: Callable[[], bool]) -> None:
+def _drive(kept: Unfinished, begun: Origin, milestone: Callable[[], None], leaving: Callable[[], bool]) -> None:
     """Train to the end of the budget, or of patience; show, journal, keep, go back and stop."""
     training, config = kept.training, kept.training.config
     resumed = kept.resume()
     if not resumed:
         for other in unfinished.others(kept.folder, kept.identity):
             kept.say(f"starts afresh: {other}")
+        if config.init != RANDOM:
+            kept.say(f"begins from {begun.words}")
+        begun.enter(training)
     if not resumed or kept.owes_milestone:
         _pass(kept, milestone)
     lead(training, over=_is_over(kept))
@@ -230,11 +252,15 @@ def _line(record: Record, config: ModelConfig) -> str:
     return f"{record.images:>9,} / {config.images:,} images  {losses}"
 
 
-def _publish(folder: Path, name: str, config: ModelConfig, prepared: Prepared, network: nn.Module) -> None:
-    """Write what others load: weights, and all that is needed to build the network they fit."""
-    write_tensors(folder / "model.safetensors", network.state_dict())
+def _publish(folder: Path, name: str, prepared: Prepared, training: Training) -> None:
+    """Write what others load: weights, all that is needed to build the network they fit, and to go on from them."""
+    config = training.config
+    write_tensors(folder / WEIGHTS, training.average.network.state_dict())
+    learnt = origin.critics(training.trainer.networks, training.average.source)
+    if learnt:
+        write_tensors(folder / CRITICS, learnt)
     files.write_json(
-        folder / "config.json",
+        folder / CONFIG,
         {
             "format": 1,
             "model": name,

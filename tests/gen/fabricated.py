@@ -26,12 +26,12 @@ datasets:
   digits: {source: {kind: mnist-5k}, size: 16, channels: 1, extractor: digits, feature_dim: 16}
   edges2digits: {source: {kind: derived, of: digits, drawing: edges}, size: 16, channels: 1, extractor: digits}
 models:
-  dcgan: {family: gan, dataset: digits, network: dcgan, latent_dim: 8, width: 4, images: 64, batch: 16,
-          learning_rate: 0.0002, log_every: 16, checkpoint_every: 32}
-  vae: {family: vae, dataset: digits, network: convolutional, latent_dim: 4, width: 4, images: 64, batch: 16,
-        learning_rate: 0.001, log_every: 16, checkpoint_every: 32}
-  edges2digits: {family: cyclegan, dataset: edges2digits, network: translator, width: 4, blocks: 1, halvings: 1,
-                 images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, checkpoint_every: 8}
+  dcgan: {family: gan, dataset: digits, network: dcgan, init: random, latent_dim: 8, width: 4,
+          images: 64, batch: 16, learning_rate: 0.0002, log_every: 16, checkpoint_every: 32}
+  vae: {family: vae, dataset: digits, network: convolutional, init: random, latent_dim: 4, width: 4,
+        images: 64, batch: 16, learning_rate: 0.001, log_every: 16, checkpoint_every: 32}
+  edges2digits: {family: cyclegan, dataset: edges2digits, network: translator, init: random, width: 4,
+                 blocks: 1, halvings: 1, images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, checkpoint_every: 8}
 judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
 """
 
@@ -62,6 +62,7 @@ def _first() -> Path:
     files.write(root / "dvc.lock", "schema: '2.0'\n")
     files.write(root / "data" / "raw" / "digits.dvc", "outs:\n- md5: 0123.dir\n  path: digits\n")
     made = Workspace(root)
+    files.write(made.start("random"), "weights drawn from the seed\n")
     for dataset, domains in (("digits", ["images"]), ("edges2digits", ["a", "b"])):
         with files.fresh_folder(made.prepared(dataset)) as folder:
             for number, split in enumerate(SPLITS):

@@ -1,5 +1,6 @@
 """params.yaml is checked once, at the edge."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,73 @@ def test_params_are_frozen(tmp_path: Path) -> None:
     params = config.from_values(values(tmp_path))
     with pytest.raises(ValueError, match="frozen"):
         params.machine.threads = 3  # type: ignore[misc]
+
+
+CHAMPION = "    init: champion-of-digits\n"
+REFRESH = "    refresh: {images: 256, learning_rate: {value: 0.0001, to: 0}}\n"
+
+
+def begun_from(tmp_path: Path, init: str, refresh: str = "") -> config.Params:
+    """The tiny params with another start for the model `gan`."""
+    text = TINY.replace("    network: dcgan\n    init: random\n", f"    network: dcgan\n{init}{refresh}")
+    assert text != TINY
+    return config.from_values(values(tmp_path, text))
+
+
+def test_a_refresh_holds_from_a_champion_alone(tmp_path: Path) -> None:
+    block = begun_from(tmp_path, CHAMPION, REFRESH).model("gan")
+    drawn, refreshed = (block.begun_from(champion=champion, where="models.gan") for champion in (False, True))
+    assert (drawn.images, drawn.learning_rate.at(0.5)) == (512, 0.0002)
+    assert (refreshed.images, refreshed.learning_rate.at(0.5)) == (256, 0.00005)
+    assert drawn.refresh == refreshed.refresh == {}
+    assert refreshed.model_dump() | {"images": 0, "learning_rate": 0} == drawn.model_dump() | {
+        "images": 0,
+        "learning_rate": 0,
+    }
+
+
+def test_the_starts_that_are_needed_are_those_that_models_name(tmp_path: Path) -> None:
+    assert config.from_values(values(tmp_path)).champion_starts == {}
+    assert begun_from(tmp_path, CHAMPION).champion_starts == {"champion-of-digits": "digits"}
+
+
+@pytest.mark.parametrize(
+    ("init", "refresh", "message"),
+    [
+        ("", "", "`models.gan.init` is missing; add it"),
+        ("    init: ramdom\n", "", "`models.gan.init`: it is 'ramdom'. Did you mean `random`"),
+        ("    init: champion\n", "", "it is 'champion'. Valid: random, champion-of-DATASET"),
+        (
+            "    init: champion-of-digit\n",
+            "",
+            "`models.gan.init` is `champion-of-digit`, but `digit` is not among the datasets. "
+            "Did you mean `champion-of-digits`",
+        ),
+        (
+            "    init: champion-of-photos\n",
+            "",
+            "`photos` has images of 64 px and 3 channels, and the model's own 28 px and 1. Did you mean",
+        ),
+        (
+            "    init: random\n",
+            REFRESH,
+            "`refresh` would never be used, .* Set `init` to `champion-of-digits`, or remove",
+        ),
+        (CHAMPION, "    refresh: {imges: 3}\n", "`refresh.imges` cannot be set: .* Did you mean `images`"),
+        (
+            CHAMPION,
+            "    refresh: {width: 8}\n",
+            "`refresh.width` cannot be set: a refresh changes budget, rates and sch",
+        ),
+        (CHAMPION, "    refresh: {seed: 8}\n", "`refresh.seed` cannot be set"),
+        (CHAMPION, "    refresh: {images: 0}\n", "`models.gan.refresh.images` is 0, but .*greater than or equal to 1"),
+        (CHAMPION, "    refresh: {learning_rate: fast}\n", "`models.gan.refresh.learning_rate`: it is 'fast'"),
+        (CHAMPION, "    refresh: {r1: 1.0}\n", "`models.gan.refresh`: batch norm does not go with r1"),
+        (CHAMPION, "    refresh: 3\n", "`models.gan.refresh` is 3, but .*dictionary"),
+    ],
+)
+def test_a_start_that_cannot_be_is_told(tmp_path: Path, init: str, refresh: str, message: str) -> None:
+    params = begun_from(tmp_path, init, refresh)
+    photos = config.Dataset(source={"kind": "folder"}, size=64, channels=3, extractor="digits")
+    with pytest.raises(UserError, match=message):
+        replace(params, datasets={**params.datasets, "photos": photos}).model("gan")

@@ -28,7 +28,15 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
     "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
 }  # fmt: skip
-COMMON = {"dataset": "d", "images": 64, "batch": 8, "learning_rate": 0.001, "ema_half_life": 16, "log_every": 16}
+COMMON = {
+    "dataset": "d",
+    "init": "random",
+    "images": 64,
+    "batch": 8,
+    "learning_rate": 0.001,
+    "ema_half_life": 16,
+    "log_every": 16,
+}
 
 
 def config(name: str, **changes: Any) -> ModelConfig:

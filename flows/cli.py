@@ -26,6 +26,7 @@ COMMANDS = {
         pipeline.schedule,
         pipeline.ingest,
         pipeline.extractor,
+        pipeline.start,
         pipeline.publish,
         pipeline.judge,
         pipeline.report,

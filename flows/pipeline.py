@@ -22,7 +22,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
-from flows import delivery, following, notices, outcome, plan, settings, stages, versions
+from flows import delivery, following, notices, outcome, plan, settings, stages, starts, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
@@ -111,6 +111,7 @@ class _Retrain:
             if ingest:
                 self._take_snapshots()
             self._make_extractors()
+            self._pin_champions()
             self._drive_graph()
             self._tell_mlflow()
             wait([self._submit("report", self._report)])
@@ -135,6 +136,11 @@ class _Retrain:
         names = sorted({dataset.extractor for dataset in self.params.datasets.values()})
         return [name for name in names if not self.workspace.extractor(name).exists()]
 
+    def _pin_champions(self) -> None:
+        """What trainings begin from. It moves with the images alone, or each promotion would ask for a retrain."""
+        for name, dataset in self.params.champion_starts.items():
+            wait([self._submit(f"start {name}", partial(self._start, name), [_ingesting(dataset)])])
+
     def _drive_graph(self) -> None:
         """DVC's graph, a task for each stage. It is read now, for what came before may have changed the data."""
         graph = stages.graph(self.workspace)
@@ -152,6 +158,7 @@ class _Retrain:
         brought |= {
             self.workspace.extractor(d.extractor): f"extractor {d.extractor}" for d in self.params.datasets.values()
         }
+        brought |= {self.workspace.start(name): f"start {name}" for name in self.params.champion_starts}
         return {path.relative_to(self.workspace.root).as_posix(): task for path, task in brought.items()}
 
     def _tell_mlflow(self) -> None:
@@ -207,6 +214,9 @@ class _Retrain:
     def _extractor(self, name: str) -> outcome.State:
         versions.extractor(self.workspace, name, self.stop, self.say)
         return "ran"
+
+    def _start(self, name: str) -> outcome.State:
+        return "ran" if starts.follow(self.workspace, self.params, name, self.say) else "cached"
 
     def _reproduce(self, stage: Stage) -> outcome.State:
         if stage.orchestration.accelerator and self.params.machine.device != "cpu":

@@ -109,8 +109,8 @@ class Params:
         for effective in (config, config.begun_from(champion=config.champion_of is not None, where=where)):
             if effective.batch % self.machine.processes:
                 raise BadParamsError(
-                    f"params.yaml: `{where}.batch` is {effective.batch}, which {self.machine.processes} processes cannot "
-                    "share evenly. Make it a multiple of `machine.processes`, or change that."
+                    f"params.yaml: `{where}.batch` is {effective.batch}, which {self.machine.processes} processes "
+                    "cannot share evenly. Make it a multiple of `machine.processes`, or change that."
                 )
         return config
 

@@ -77,15 +77,19 @@ def ingest(
     ] = None,
     wait: Wait = False,
 ) -> None:
-    """Take a snapshot of the images as they are now, and version it."""
+    """Take a snapshot of the images as they are now, version it, and pin the champion to go on from with it."""
     workspace, params = _workspace()
-    from flows import stages, versions
+    _mlflow()
+    from flows import stages, starts, versions
 
     wanted = [_checked(name, params.dataset)] if name else list(versions.bases(params))
     with stages.exclusive(workspace, wait=wait), narration() as say:
         for dataset in wanted:
             version = versions.ingest(workspace, dataset, say=say)
             say(f"{dataset}: version {version.digest[:8]}, {version.images:,} images")
+        for start, dataset in params.champion_starts.items():
+            if dataset in wanted:
+                starts.follow(workspace, params, start, say)
 
 
 def extractor(
@@ -107,6 +111,27 @@ def extractor(
                 say(f"{wanted}: there already, and pinned. `genflows extractor {wanted} --again` trains it anew.")
                 continue
             digest = versions.extractor(workspace, wanted, say=say)
+            say(f"{wanted}: version {digest[:8]}")
+
+
+def start(
+    name: Annotated[str | None, typer.Argument(help="A start; all that models name by default.")] = None,
+    wait: Wait = False,
+) -> None:
+    """Pin the champion that trainings go on from, as it is now; new images do so by themselves."""
+    workspace, params = _workspace()
+    _mlflow()
+    from flows import stages, starts
+    from gen.strict import nearest
+
+    known = list(params.champion_starts)
+    if not known:
+        raise BadParamsError("No model begins from a champion. Set a model's `init` to `champion-of-DATASET` first.")
+    if name and name not in known:
+        raise BadParamsError(f"No model begins from `{name}`. {nearest(name, known)}")
+    with stages.exclusive(workspace, wait=wait), narration() as say:
+        for wanted in [name] if name else known:
+            digest = starts.move(workspace, params, wanted, say)
             say(f"{wanted}: version {digest[:8]}")
 
 

@@ -111,6 +111,7 @@ def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_pat
     [
         (["ingest", "digit"], 2, "no dataset `digit`. Did you mean `digits`?"),
         (["extractor", "digit"], 2, "Did you mean `digits`?"),
+        (["start"], 2, "No model begins from a champion. Set a model's `init` to `champion-of-DATASET` first."),
         (["publish", "gam"], 2, "no model `gam`. Did you mean `gan`?"),
         (["judge", "digit"], 2, "Did you mean `digits`?"),
         (["data", "digit"], 2, "Did you mean `digits`?"),
@@ -125,6 +126,7 @@ def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_pat
         (["rollback", "digits-sample"], 2, "No registered model `digits-sample`"),
         (["compare"], 1, "table.json is missing. Run `dvc repro`"),
         (["--set", "models.gan.latent_dm=3"], 2, "Did you mean `latent_dim`?"),
+        (["--set", "models.gan.init=champion-of-digts"], 2, "Did you mean `champion-of-digits`?"),
         (["retrain", "--set", "models.gam.latent_dim=3"], 2, "Did you mean `gan`?"),
         (["init", "--minutes", "0"], 2, "--minutes is 0, but training takes some time"),
         (["init", "--minutes", "nan"], 2, "--minutes is nan"),
@@ -345,6 +347,22 @@ def test_a_model_is_used_for_its_own_task_alone(
     assert "does not translate" in wrong.stderr
     wrong = here(finished, "generate", "--model", "cyclegan", "--out", str(tmp_path / "out.png"))
     assert "makes no images from noise" in wrong.stderr
+
+
+def test_ingest_pins_what_trainings_begin_from_and_start_moves_it(
+    here: Here, tiny: Workspace, dead_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.done(tiny, "--set", "models.gan.init=champion-of-digits")
+    ended = here(tiny, "start", "champion-of-digit")
+    assert (ended.returncode, "Did you mean `champion-of-digits`?" in ended.stderr) == (2, True)
+    ended = here(tiny, "start")
+    assert (ended.returncode, "Run `genflows ingest digits`" in ended.stderr) == (1, True)
+    assert "`digits` has no champion yet, so trainings begin from random weights" in here.done(tiny, "ingest")
+    assert tiny.start("champion-of-digits").with_suffix(".dvc").exists()
+    assert "champion" not in here.done(tiny, "ingest"), "the images are what they were"
+    assert "champion-of-digits: version" in here.done(tiny, "start")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", dead_server)
+    assert here(tiny, "start", "champion-of-digits").returncode == 3
 
 
 def test_clean_asks_first(copied: Workspace) -> None:

@@ -1,0 +1,99 @@
+"""The whole of it: trained and promoted, left alone, refreshed from the champion by new images, left alone, shared."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.outcome import Outcome
+from flows.retraining import retrain
+from gen import files, pin
+from gen.images import write_png
+from gen.workspace import Workspace
+from tests.conftest import make_workspace, run
+from tests.gen.fabricated import drawn
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # DVC's own use of pygtrie
+    pytest.mark.usefixtures("prefect"),
+]
+
+PARAMS = """\
+machine: {device: cpu, threads: 1}
+datasets:
+  boxes: {source: {kind: folder, path: images}, size: 16, channels: 1, extractor: boxes, feature_dim: 16,
+          extractor_images: 640}
+models:
+  vae: {family: vae, dataset: boxes, network: convolutional, latent_dim: 4, width: 4, images: 1024, batch: 16,
+        learning_rate: 0.003, log_every: 128, checkpoint_every: 256, init: champion-of-boxes,
+        refresh: {images: 256, learning_rate: 0.0005, checkpoint_every: 128}}
+judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
+"""
+NAME = "champion-of-boxes"
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
+def add_images(made: Workspace, count: int, seed: int) -> None:
+    for number, pixels in enumerate(drawn(count, seed)):
+        write_png(made.root / "images" / f"{seed}-{number}.png", pixels)
+
+
+def states(outcome: Outcome) -> dict[str, str]:
+    """Of what stands between the images and MLflow."""
+    return {run.name: run.state for run in outcome.runs if run.name.split()[0] not in ("ingest", "publish", "judge")}
+
+
+def seen(made: Workspace) -> list[int]:
+    journal = files.Journal.read(made.train("vae") / "journal.jsonl")
+    return [record["images"] for record in journal if record["losses"]]
+
+
+@pytest.mark.timeout(600)
+def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -> None:
+    made = make_workspace(tmp_path / "workspace", PARAMS)
+    add_images(made, 400, seed=1)
+    first = retrain(made, say=quiet)
+    assert first.exit_code == 0, first.summary
+    assert [judged.decision for judged in first.verdicts] == ["promote"]
+    assert states(first)[f"start {NAME}"] == "ran"
+    assert seen(made)[-1] == 1024
+    weights = files.manifest_digest(made.train("vae"))
+
+    second = retrain(made, say=quiet)
+    assert set(states(second).values()) - {"ran"} == {"cached"}
+    assert {name for name, state in states(second).items() if state == "ran"} == {"report"}
+
+    add_images(made, 100, seed=2)
+    said: list[str] = []
+    third = retrain(made, say=said.append)
+    assert third.exit_code == 0, third.summary
+    assert states(third)[f"start {NAME}"] == states(third)["train@vae"] == "ran"
+    assert pin.read(made.start(NAME)).champion == "boxes-sample/1"
+    assert files.manifest_digest(made.start(NAME) / "model") == weights
+    assert "vae  begins from the champion boxes-sample/1" in said
+    assert seen(made) == [128, 256]
+    assert files.read_json(made.provenance("vae"))["begun_from"] == "the champion boxes-sample/1"
+
+    fourth = retrain(made, say=quiet)
+    assert {name for name, state in states(fourth).items() if state == "ran"} == {"report"}
+
+    dvc, git = (sys.executable, "-m", "dvc"), ("git", "-c", "user.name=t", "-c", "user.email=t@t")
+    run(made.root, *dvc, "remote", "add", "-d", "store", str(tmp_path / "remote"))
+    run(made.root, *git, "add", "-A")
+    run(made.root, *git, "commit", "-qm", "results")
+    run(made.root, *dvc, "push", "-q")
+    clone = Workspace(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", made.root, clone.root], check=True)
+    run(clone.root, *dvc, "pull", "-q")
+    assert "Running stage" not in run(clone.root, *dvc, "repro").stdout
+    again = retrain(clone, say=quiet)
+    assert states(again)[f"start {NAME}"] == "cached", "a clone with an empty registry keeps the pin"
+    assert again.trained == ()
+
+    # What was refreshed can be refreshed again, from the same inputs to the same bytes.
+    run(clone.root, *dvc, "repro", "--force", "--single-item", "train@vae")
+    assert files.manifest_digest(clone.train("vae")) == files.manifest_digest(made.train("vae"))

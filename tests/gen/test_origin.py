@@ -241,10 +241,10 @@ def test_critics_are_those_of_the_step_that_is_published(tmp_path: Path, monkeyp
 
     made = workspace(tmp_path, FIRST)
     seen: dict[int, dict[str, torch.Tensor]] = {}
-    enter = Training.step
+    step_on = Training.step
 
-    def stepped(training: Training) -> Any:
-        moment = enter(training)
+    def stepped(training: Training, *arguments: Any) -> Any:
+        moment = step_on(training, *arguments)
         live = origin.critics(training.trainer.networks, training.average.source)
         seen[moment.images] = {name: tensor.clone() for name, tensor in live.items()}
         return moment

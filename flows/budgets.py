@@ -42,8 +42,8 @@ class Budget:
 def share(minutes: float, models: int, machine: Machine) -> float:
     """Seconds for each of so many models, all alike, when training all takes `minutes` in all.
 
-    Equal times fill the slots in rounds. Where the last round leaves slots empty, they stay so: a training is one
-    process and cannot be divided among them.
+    Equal times fill the slots in rounds. Where the last round leaves slots empty, they stay so: a training has a
+    fixed number of processes, and another slot cannot help it.
     """
     return minutes * 60 / math.ceil(models / training_slots(machine))
 

@@ -28,8 +28,7 @@ def main(arguments: Sequence[str]) -> int:
                 message = describe(error)
                 if message is None or os.environ.get("GENFLOWS_DEBUG"):
                     raise
-                # Of several processes one speaks.
-                if os.environ.get("RANK", "0") == "0" or type(error).__name__ != "PartedError":
+                if not _is_told_elsewhere(error):
                     sys.stderr.write(f"{step}: {message}\n")
                 return error.exit_code if isinstance(error, UserError) else 1
         case _:
@@ -67,16 +66,19 @@ def _run(step: str, name: str) -> int:
             from gen.leaving import Leave
 
             leave = Leave()
-            leave.listen()
+            # One of several has nothing to keep before its first step, and waits for the others where it hears nothing.
+            if "RANK" not in os.environ:
+                leave.listen()
+            from gen.steps.train import possible, train
+
+            _settle_training(params.machine)
             if _needs_company(params):
                 from gen.launch import launch
 
-                params.model(name)
-                return launch([*THIS, step, name], params.machine.processes, lambda: leave.asked)
-            from gen.steps.train import train
-
-            _settle(params.machine)
-            train(workspace, params, name, _code(params, name), say=_say, leaving=lambda: leave.asked)
+                # What none of them could do is told once, before they are there.
+                possible(workspace, params, name)
+                return launch([*THIS, step, name], params.machine.processes, leave.wanted)
+            train(workspace, params, name, _code(params, name), say=_say, leaving=leave.wanted)
         case "evaluate":
             from gen.steps.evaluate import evaluate
 
@@ -88,6 +90,7 @@ def _run(step: str, name: str) -> int:
             compare(workspace, params)
         case "speed":
             # No step of the pipeline: it leaves nothing behind. But it runs in processes like a training's.
+            _settle_training(params.machine)
             if _needs_company(params):
                 from gen.launch import launch
 
@@ -96,12 +99,17 @@ def _run(step: str, name: str) -> int:
             from gen.speed import measure
 
             model = params.model(name)
-            _settle(params.machine)
             with parallel.team(parallel.own_device(params.machine.device)) as team:
                 speed = measure(model, params.dataset(model.dataset), params.machine.precision, team)
                 if team.leads:
                     _say(f"{speed:.6g}")
     return 0
+
+
+def _is_told_elsewhere(error: Exception) -> bool:
+    """Whether another process of the same training says what went wrong: the one that did, or who started them all."""
+    one_of_many = os.environ.get("RANK", "0") != "0" or "GENFLOWS_MEETING" in os.environ
+    return type(error).__name__ == "PartedError" and one_of_many
 
 
 def _needs_company(params: "Params") -> bool:
@@ -119,16 +127,22 @@ def _settle(machine: "Machine") -> None:
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written, so filling it first would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = machine.precision == "tf32"
-    if machine.precision == "bfloat16" and not _has_bfloat16(machine.device):
-        raise UserError(
-            f"params.yaml: `machine.precision` is bfloat16, but this machine's {machine.device} has no instructions "
-            "for it and would be many times slower than in float32. Set `machine.precision` to float32."
-        )
+    # Trainings alone compute in TF32, where they are to.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "params.yaml: `machine.device` is cuda, but torch sees no CUDA device. Install torch with CUDA (see the "
             "README) and check the driver with `nvidia-smi`, or set `machine.device` to cpu."
+        )
+
+
+def _settle_training(machine: "Machine") -> None:
+    """The same for a training, which alone computes in `machine.precision`."""
+    _settle(machine)
+    if machine.precision == "bfloat16" and not _has_bfloat16(machine.device):
+        raise UserError(
+            f"params.yaml: `machine.precision` is bfloat16, but this machine's {machine.device} has no instructions "
+            "for it and would be many times slower than in float32. Set `machine.precision` to float32."
         )
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from gen.shards import Shards
 
 READERS = 2
 """Threads that read ahead from shards, each a batch."""
-SHARE = 4
-"""A training keeps images in memory where they take less than one part of so many of it."""
+SHARE = 2
+"""A training keeps images in memory where they take less than one part of so many of its own."""
 
 
 def opened(domains: Sequence[Shards], team: Team) -> list[Shards | Pixels]:
@@ -31,10 +32,20 @@ def opened(domains: Sequence[Shards], team: Team) -> list[Shards | Pixels]:
 
 
 def _memory(team: Team) -> int:
-    """Bytes of memory where the images would lie: an accelerator's free ones, or a process's part of the machine's."""
-    if team.device.type == "cuda":
-        return torch.cuda.mem_get_info(team.device)[0]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // team.size
+    """Bytes that are there for one of the processes that may train side by side, also on an accelerator."""
+    side_by_side = max(team.size, (os.cpu_count() or 1) // torch.get_num_threads())
+    own = _machine_memory() // side_by_side
+    return min(own, torch.cuda.mem_get_info(team.device)[0]) if team.device.type == "cuda" else own
+
+
+def _machine_memory() -> int:
+    """Bytes of the machine, or of the container where that has a limit."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return physical
+    return min(physical, int(limit)) if limit.isdecimal() else physical
 
 
 class Batches:

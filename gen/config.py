@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from gen import families
 from gen.errors import BadParamsError
-from gen.families.base import CHAMPION_OF, RANDOM, ModelConfig
+from gen.families.base import CHAMPION_OF, RANDOM, ModelConfig, Precision
 from gen.strict import Strict, nearest, parse
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -27,13 +27,15 @@ class Machine(Strict):
     """Threads of one operation on the CPU."""
     processes: int = Field(default=1, ge=1, le=1024)
     """That train one model together, each on its part of every batch: one for each accelerator, for example."""
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of what networks compute in training. tf32 is for CUDA; weights, losses and penalties are float32 with each."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Machine":
         if self.precision == "tf32" and self.device != "cuda":
             raise ValueError(f"`precision` tf32 is for cuda, not for {self.device}; set it to float32 or bfloat16")
+        if self.processes > 1 and self.device == "mps":
+            raise ValueError("`processes` of one training cannot share mps; set it to 1")
         return self
 
 

@@ -15,11 +15,19 @@ class Leave:
         """Nobody has asked."""
         self.asked = False
         self._asked_at = 0.0
+        self._listening = False
 
     def listen(self) -> None:
         """From now on such a signal only asks. One that comes GRACE seconds later does what it always did."""
+        self._listening = True
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
+
+    def wanted(self) -> bool:
+        """Whether it was asked; from the first such question on it listens."""
+        if not self._listening:
+            self.listen()
+        return self.asked
 
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if not self.asked:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gen.arithmetic import tensor_cores
 from gen.artifact import Published
 from gen.config import Judge
 from gen.datasets import Prepared
@@ -57,6 +58,7 @@ class Measurement:
         }
 
 
+@tensor_cores(False)
 def measure(published: Published, prepared: Prepared, reference: Reference, settings: Judge) -> Measurement:
     """Measure a generator on the split `report`.
 

@@ -20,8 +20,6 @@ MEETING = "GENFLOWS_MEETING"
 """Environment variable: a file by which the processes of one machine find each other. Nothing listens for it."""
 
 
-RANK = "RANK"
-"""Environment variable: the number of a process in its team."""
 PATIENCE = timedelta(days=1)
 """How long a process waits for another one: for a measurement, or for an accelerator that is not free."""
 
@@ -78,10 +76,6 @@ class Team:
         distributed.all_reduce(wishes)
         return bool(wishes)
 
-    def meet(self) -> None:
-        """Wait until all processes are here."""
-        self.any(False)
-
     def tell(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """As its leader, give all others JSON values, and tensors that they have of the same names and shapes."""
         if self.size == 1:
@@ -120,27 +114,38 @@ ALONE = Team()
 
 
 def own_device(kind: str) -> torch.device:
-    """The device of this process: of several accelerators of a machine each process of a team has its own."""
-    number = os.environ.get("LOCAL_RANK")
-    return torch.device(kind, int(number)) if kind == "cuda" and number else torch.device(kind)
+    """The device of this process: of several accelerators of a machine each process of a team has its own.
+
+    Raises UserError when there are more processes than accelerators.
+    """
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if kind != "cuda" or "LOCAL_RANK" not in os.environ:
+        return torch.device(kind)
+    if number >= torch.cuda.device_count():
+        raise UserError(
+            f"Process {number} of this training has no accelerator of its own: torch sees {torch.cuda.device_count()}. "
+            "Set `machine.processes` in params.yaml to as many as there are."
+        )
+    return torch.device(kind, number)
+
+
+def leads() -> bool:
+    """Whether this process is the one that reads, writes and speaks for all, before it has met them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
 def team(device: torch.device) -> Iterator[Team]:
     """The team that this process was started in; it meets the others, and parts from them.
 
-    Raises PartedError when another process of the team has gone before.
+    Raises PartedError when another process of the team has gone before, UserError when they do not meet.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if "RANK" not in os.environ:
         yield Team(device=device)
         return
-    rank = int(os.environ[RANK])
-    where = f"file://{os.environ[MEETING]}" if MEETING in os.environ else "env://"
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    met = _meet(device)
     try:
-        distributed.init_process_group(backend, init_method=where, rank=rank, world_size=size, timeout=PATIENCE)
-        yield Team(rank, size, device)
+        yield met
     except RuntimeError as error:
         # gloo has no error of its own for it.
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
@@ -150,8 +155,21 @@ def team(device: torch.device) -> Iterator[Team]:
             ) from error
         raise
     finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        distributed.destroy_process_group()
+
+
+def _meet(device: torch.device) -> Team:
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    where = f"file://{os.environ[MEETING]}" if MEETING in os.environ else "env://"
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        distributed.init_process_group(backend, init_method=where, rank=rank, world_size=size, timeout=PATIENCE)
+    except RuntimeError as error:
+        raise UserError(
+            f"Process {rank} of {size} did not find the others ({' '.join(str(error).split())[:200]}). Check "
+            "MASTER_ADDR and MASTER_PORT, and that every machine reaches that address."
+        ) from error
+    return Team(rank, size, device)
 
 
 class _Sum(torch.autograd.Function):

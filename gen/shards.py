@@ -12,6 +12,8 @@ from gen.errors import UserError
 from gen.images import Pixels
 
 SHARD_IMAGES = 10_000
+MOST = 1 << 30
+"""Bytes of one read; not every system takes more than twice that."""
 
 
 class Shards:
@@ -22,11 +24,10 @@ class Shards:
         self._paths = sorted(folder.glob("[0-9]*.npy"))
         if not self._paths:
             raise UserError(f"{folder} holds no images. Run `dvc repro` to have the dataset prepared again.")
-        # Mapped for its head: mapped pixels would count as this process's memory once they were read.
-        heads = [np.load(path, mmap_mode="r", allow_pickle=False) for path in self._paths]
-        self._begins = np.cumsum([0, *(len(head) for head in heads)])
-        self._offsets = [head.offset for head in heads]
-        height, width, channels = heads[0].shape[1:]
+        heads = [_head(path) for path in self._paths]
+        self._begins = np.cumsum([0, *(shape[0] for shape, _ in heads)])
+        self._offsets = [offset for _, offset in heads]
+        _, height, width, channels = heads[0][0]
         self.shape: tuple[int, int, int, int] = (int(self._begins[-1]), height, width, channels)
 
     def __len__(self) -> int:
@@ -75,9 +76,16 @@ class Shards:
             os.close(file)
 
 
+def _head(path: Path) -> tuple[tuple[int, ...], int]:
+    """The shape of a shard, and where its pixels begin."""
+    # Mapped for its head alone: mapped pixels would count as this process's memory, and each map keeps a file open.
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped.shape, mapped.offset
+
+
 def _fill(file: int, offset: int, target: memoryview, path: Path) -> None:
     while len(target):
-        count = os.preadv(file, [target], offset)
+        count = os.preadv(file, [target[:MOST]], offset)
         if not count:
             raise UserError(
                 f"{path} is shorter than it says. Run `dvc checkout`, or `dvc repro` to have it made again."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gen.config import Dataset
-from gen.families.base import ModelConfig
+from gen.families.base import ModelConfig, Precision
 from gen.parallel import Team
 from gen.training import begin, fit
 
@@ -21,7 +21,7 @@ TIMED = (5, 3.0)
 """Steps and seconds, both of which have to pass, in which they are."""
 
 
-def measure(config: ModelConfig, dataset: Dataset, precision: str, team: Team) -> float:
+def measure(config: ModelConfig, dataset: Dataset, precision: Precision, team: Team) -> float:
     """Images a second of a training of `config`, by its median step, without milestones; takes some four seconds.
 
     It trains on noise of the dataset's shape, so it needs no data and leaves nothing behind. Threads and determinism

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gen.arithmetic import tensor_cores
 from gen.batches import Batches
-from gen.families.base import ModelConfig, Shape
+from gen.families.base import ModelConfig, Precision, Shape
 from gen.families.trainer import SickStepError, Trainer
 from gen.images import Pixels
 from gen.parallel import Team
@@ -103,7 +104,9 @@ class Training:
         _copy(self._passing, self._kept)
         self.images += self.config.batch
         try:
-            self._count(self.trainer.step(self.batches.at(before), progress))
+            with tensor_cores(self.trainer.precision == "tf32"):
+                losses = self.trainer.step(self.batches.at(before), progress)
+            self._count(losses)
             self.average.update(self.config.batch, progress)
         except SickStepError:
             self._take_back()
@@ -186,18 +189,15 @@ def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
 
 
 def begin(
-    config: ModelConfig, shape: Shape, domains: Sequence[Shards | Pixels], team: Team, precision: str
+    config: ModelConfig, shape: Shape, domains: Sequence[Shards | Pixels], team: Team, precision: Precision
 ) -> Training:
-    """The training of a model on `domains` (each uint8 [N, H, W, C], all of `shape`), before its first step.
-
-    `precision`: float32, tf32 or bfloat16, as in params.yaml.
-    """
+    """The training of a model on `domains` (each uint8 [N, H, W, C], all of `shape`), before its first step."""
     # One stream each for weights and noise, so that neither moves when the other draws more.
     weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
     network = config.build(shape, weights)
     network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = config.trainer(network, shape, randomness, team)
-    trainer.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    trainer.precision = precision
     return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
 
 

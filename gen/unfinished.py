@@ -14,7 +14,7 @@ import torch
 from gen import files, images
 from gen.checkpoints import Checkpoint, Checkpoints
 from gen.errors import UserError
-from gen.parallel import Team
+from gen.families.trainer import Trainer
 from gen.runs import Identity
 from gen.selection import Selected
 from gen.training import Record, Training
@@ -77,7 +77,7 @@ class Unfinished:
         self._put_back(newest)
         self.resumed_at = [*newest.facts["resumed_at"], self.training.images]
         self._earlier = newest.facts["seconds"]
-        now = _environment(self.training.trainer.team)
+        now = _environment(self.training.trainer)
         changes = [
             f"{name} was {before} and is {now[name]}"
             for name, before in newest.facts["environment"].items()
@@ -153,7 +153,7 @@ class Unfinished:
         facts = {
             "counters": self.training.counters(),
             "journal": self.journal.length,
-            "environment": _environment(self.training.trainer.team),
+            "environment": _environment(self.training.trainer),
             "seconds": self.seconds,
             "resumed_at": self.resumed_at,
             "inexact": self.inexact,
@@ -250,13 +250,14 @@ def others(folder: Path, identity: Identity) -> list[str]:
     return found
 
 
-def _environment(team: Team) -> dict[str, str]:
+def _environment(trainer: Trainer) -> dict[str, str]:
     """What the last bits depend on besides the inputs."""
     return {
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
-        "processes": str(team.size),
-        "device": team.device.type,
+        "processes": str(trainer.team.size),
+        "device": trainer.team.device.type,
+        "precision": trainer.precision,
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gen.parallel import Team
 
 Task = Literal["sample", "translate"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 Shape = tuple[int, int, int]
 """Channels, height, width of one image."""
 RANDOM = "random"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from gen.families.base import ModelConfig
+from gen.families.base import ModelConfig, Precision
 from gen.parallel import Team
 
 
@@ -31,8 +31,8 @@ class Trainer:
     taken back, and why another process can go on from there to the bit.
     """
 
-    precision = torch.float32
-    """Of what networks compute on their way forward: also bfloat16. Weights, losses and penalties are float32."""
+    precision: Precision = "float32"
+    """Of what networks compute on their way forward. Weights, losses and penalties are float32 with each."""
 
     def __init__(
         self, config: ModelConfig, networks: Mapping[str, nn.Module], randomness: torch.Generator, team: Team
@@ -65,7 +65,7 @@ class Trainer:
 
     def reduced(self, *, precise: bool = False) -> torch.autocast:
         """Inside the block networks compute in the training's precision."""
-        enabled = self.precision != torch.float32 and not precise
+        enabled = self.precision == "bfloat16" and not precise
         return torch.autocast(self.team.device.type, torch.bfloat16, enabled=enabled)
 
     def noise(self, images: Tensor, dimension: int) -> Tensor:

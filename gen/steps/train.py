@@ -51,11 +51,12 @@ def train(
     was changed, and for a training that diverges; BusyError when another process trains the same; LeftError when it
     was asked to leave.
     """
-    block = params.model(name)
-    prepared = Prepared(workspace.prepared(block.dataset))
-    begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape)
-    _check(begun.config, name, prepared)
-    with parallel.team(parallel.own_device(params.machine.device)) as team:
+    prepared, begun = possible(workspace, params, name)
+    with contextlib.ExitStack() as stack:
+        if parallel.leads():
+            # Before it meets the others: they then wait without taking anything of the accelerator.
+            _take_accelerator(stack, params.machine, leaving)
+        team = stack.enter_context(parallel.team(parallel.own_device(params.machine.device)))
         if team.size != params.machine.processes:
             raise UserError(
                 f"This training was started as {team.size} processes, but `machine.processes` in params.yaml is "
@@ -65,9 +66,19 @@ def train(
         if team.leads:
             _lead(job, code, lambda line: say(f"{name}  {line}"), leaving)
         else:
-            # The leader comes when nobody else trains here.
-            team.meet()
             follow(job.begin(), leaving)
+
+
+def possible(workspace: Workspace, params: Params, name: str) -> tuple[Prepared, Origin]:
+    """The images that the model called `name` is trained on, and where its training begins.
+
+    Raises UserError, as `train`, for what cannot be trained.
+    """
+    block = params.model(name)
+    prepared = Prepared(workspace.prepared(block.dataset))
+    begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape)
+    _check(begun.config, name, prepared)
+    return prepared, begun
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,7 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
     identity = replace(recipe, params={**recipe.params, "machine": machine.model_dump()})
     # By the recipe alone: on another machine it goes on, and says that it is not to the bit.
     place = workspace.unfinished(name, recipe.key)
-    with _alone(place, machine, leaving):
-        job.team.meet()
+    with _alone(place):
         training = job.begin()
         network = training.average.network
         shape = job.prepared.shape
@@ -204,17 +214,22 @@ def _grid(published: Published, prepared: Prepared) -> images.Pixels:
     return images.grid(np.stack([image for pair in pairs for image in pair]), columns=8)
 
 
+def _take_accelerator(stack: contextlib.ExitStack, machine: Machine, leaving: Callable[[], bool]) -> None:
+    """Wait until nobody else trains on the accelerator. Raises LeftError when asked to leave before."""
+    if machine.device == "cpu":
+        return
+    # One lock for all workspaces: a second training would only take memory from the first.
+    path = Path(tempfile.gettempdir()) / f"genflows-{os.getuid()}-{machine.device}.lock"
+    while not _locked(stack, path):
+        if leaving():
+            raise LeftError(f"Stopped as asked, before {machine.device} was free. The same command goes on.")
+        time.sleep(0.2)
+
+
 @contextlib.contextmanager
-def _alone(place: Path, machine: Machine, leaving: Callable[[], bool]) -> Iterator[None]:
-    """Be the only process that trains this, and the only one that trains on the accelerator."""
+def _alone(place: Path) -> Iterator[None]:
+    """Be the only process that trains this."""
     with contextlib.ExitStack() as stack:
-        if machine.device != "cpu":
-            # One lock for all workspaces: a second training would only take memory from the first.
-            path = Path(tempfile.gettempdir()) / f"genflows-{os.getuid()}-{machine.device}.lock"
-            while not _locked(stack, path):
-                if leaving():
-                    raise LeftError(f"Stopped as asked, before {machine.device} was free. The same command goes on.")
-                time.sleep(0.2)
         if not _locked(stack, place.with_suffix(".lock")):
             raise BusyError(
                 f"Another process trains the same right now (its files are in {place}). Wait for it, or end it and "

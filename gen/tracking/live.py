@@ -16,6 +16,8 @@ from gen.tracking.store import Store
 
 TRAINING = "genflows.training"
 """Tag: the key of the training that a preview shows."""
+FOLDER = "genflows.unfinished"
+"""Tag: the name of its folder, which stays when it goes on on another machine; the key then does not."""
 JOURNAL = "journal.jsonl"
 IDENTITY = "run.json"
 POINTS_OF_A_BATCH = 1000
@@ -34,8 +36,9 @@ class Preview:
         self.journals = (folder / JOURNAL, finished / JOURNAL)
         identity = files.read_json(folder / IDENTITY)
         with store.asking(f"beginning to show the training of `{name}`"):
-            found = previews(store, identity["key"])
-            self.run = found[0] if found else self._begin(name, identity)
+            found = _tagged(store, FOLDER, folder.name)
+            self.run = found[0] if found else self._begin(name, folder, identity)
+            store.client.set_tag(self.run, TRAINING, str(identity["key"]))
             store.client.update_run(self.run, status="RUNNING")
             self.sent = {
                 (metric, point.step, point.value)
@@ -43,9 +46,9 @@ class Preview:
                 for point in store.client.get_metric_history(self.run, metric)
             }
 
-    def _begin(self, name: str, identity: dict[str, Any]) -> str:
+    def _begin(self, name: str, folder: Path, identity: dict[str, Any]) -> str:
         model = identity["params"]["model"]
-        tags = {TRAINING: str(identity["key"]), "model": name, "family": model["family"], "dataset": model["dataset"]}
+        tags = {FOLDER: folder.name, "model": name, "family": model["family"], "dataset": model["dataset"]}
         run = self.store.client.create_run(self.store.experiment, tags=tags, run_name=f"{name}, in training")
         params = [Param(key, json.dumps(value)) for key, value in model.items()]
         self.store.client.log_batch(run.info.run_id, params=params)
@@ -78,7 +81,11 @@ class Preview:
 
 def previews(store: Store, training: str) -> list[str]:
     """Ids of the runs that show the training with this key."""
-    found = store.client.search_runs([store.experiment], f"tags.`{TRAINING}` = '{training}'")
+    return _tagged(store, TRAINING, training)
+
+
+def _tagged(store: Store, tag: str, value: str) -> list[str]:
+    found = store.client.search_runs([store.experiment], f"tags.`{tag}` = '{value}'")
     return [str(run.info.run_id) for run in found]
 
 

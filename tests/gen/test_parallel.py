@@ -198,17 +198,38 @@ def test_asked_to_end_it_keeps_all_and_another_number_of_processes_goes_on(tmp_p
     assert ", but not to the bit: processes was 2 and is 1" in line
 
 
-def test_a_process_that_dies_takes_the_others_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_process_that_dies_takes_the_others_with_it(rank: str, tmp_path: Path) -> None:
     made = workspace(tmp_path, LONG)
     process = under_way(made)
-    follower = next(
-        child for child in psutil.Process(process.pid).children(recursive=True) if child.environ().get("RANK") == "1"
-    )
-    follower.kill()
+    children = psutil.Process(process.pid).children(recursive=True)
+    next(child for child in children if child.environ().get("RANK") == rank).kill()
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "train: Another of the processes that train this model has ended before its time" in said
+    assert said.splitlines()[-1].startswith("train: A process of this training was ended by SIGKILL: memory may have")
     assert "Traceback" not in said
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
+def test_asked_to_end_before_it_began_it_says_so(tmp_path: Path) -> None:
+    workspace(tmp_path, LONG)
+    process = begin(tmp_path)
+    deadline = time.monotonic() + 60
+    while not psutil.Process(process.pid).children():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == LeftError.exit_code
+    assert said.splitlines()[-1].startswith("train: Stopped as asked")
+
+
+def test_what_is_refused_is_refused_once(tmp_path: Path) -> None:
+    workspace(tmp_path, PARAMS.replace("batch: 16", "batch: 6400"))
+    process = begin(tmp_path)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("trains on batches of 6400 images") == 1
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

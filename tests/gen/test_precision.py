@@ -22,7 +22,7 @@ needs_bfloat16 = pytest.mark.skipif(not SUPPORTED, reason="this processor has no
 
 def reduced(name: str) -> Training:
     training = begun(test_families.config(name, images=160, log_every=8))
-    training.trainer.precision = torch.bfloat16
+    training.trainer.precision = "bfloat16"
     return training
 
 

@@ -152,6 +152,16 @@ def test_another_torch_is_named_as_the_reason_for_other_bits(tmp_path: Path) -> 
     assert "threads was 7 and is " in said
 
 
+def test_another_machine_goes_on_and_says_that_it_is_not_to_the_bit(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    with pytest.raises(LeftError):
+        trained(made, "vae", leave_after=1)
+    files.write(made.params_file, PARAMS.replace("machine: {", "machine: {precision: bfloat16, "))
+    reason = "precision was float32 and is bfloat16"
+    assert trained(made, "vae")[0].endswith(f", but not to the bit: {reason}")
+    assert files.read_json(made.provenance("vae"))["inexact"] == [reason]
+
+
 def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
     made = workspace(tmp_path)
     run(tmp_path, "dcgan", "while the model is published")

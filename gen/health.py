@@ -9,10 +9,15 @@ from gen.metrics.distribution import Features
 
 ALIKE = 0.1
 """Share of the real images' variance below which generated images are too much alike."""
-COMMON, RARE = 0.02, 0.05
-"""A class with this share of the real images is missed below that share of its own share."""
-COPIED = 0.1
-"""Share of the way from a domain to the other below which a translation is a copy of its input."""
+COMMON, RARE = 0.02, 0.12
+"""A class with this share of the real images is missed below that share of its own share. That is not none at all: what
+is blurred falls into any class."""
+LIFELIKE, NEIGHBOURS = 0.5, 3
+"""Share of images among the real ones above which classes are looked for, and the neighbour that says what is among."""
+COPIED, STAYED = 0.4, 0.5
+"""A translation is a copy below that share of the way from a domain to the other, in pixels, when more than this share
+of the way between the domains' centres, in features, is still to go. Small networks copy badly, and a translation that
+is right may change few pixels: only both together tell."""
 
 
 def too_alike(made: Features, real: Features) -> list[str]:
@@ -31,12 +36,35 @@ def missing_modes(made: Sequence[float], real: Sequence[float], labels: Sequence
     return [f"missing modes: hardly any {', '.join(missing)}"] if missing else []
 
 
-def copies(inputs: Pixels, outputs: Pixels, targets: Pixels) -> list[str]:
-    """A translator that gives back its input: images uint8 [N, H, W, C] of domain a, their translations, and of b."""
+def lifelike(made: Features, real: Features) -> bool:
+    """Whether most generated features [N, d] lie among the real ones [M, d], M > NEIGHBOURS.
+
+    Among them lies what is no further from one of them than its own third neighbour (Kynkaanniemi et al. 2019). A
+    generator that has hardly learnt anything yet has no classes to miss.
+    """
+    radius = np.sort(_squared_distances(real, real), axis=1)[:, NEIGHBOURS]
+    return float((_squared_distances(made, real) <= radius).any(1).mean()) > LIFELIKE
+
+
+def copies(pixels: Sequence[Pixels], features: Sequence[Features]) -> list[str]:
+    """A translator that gives back its input.
+
+    `pixels`, uint8 [N, H, W, C], and `features`, [N, d], are of images of domain a, their translations, and of b.
+    """
+    inputs, outputs, targets = pixels
     count = min(len(inputs), len(targets))
     way = _difference(inputs[:count], targets[:count])
     share = _difference(inputs, outputs) / way if way else 1.0
-    return [f"the translator copies its input: it goes {share:.1%} of the way"] if share < COPIED else []
+    start, centre, goal = (side.mean(0) for side in features)
+    if share >= COPIED or np.linalg.norm(centre - goal) <= STAYED * np.linalg.norm(start - goal):
+        return []
+    return [f"the translator copies its input: it goes {share:.1%} of the way"]
+
+
+def _squared_distances(some: Features, others: Features) -> Features:
+    """[N, d] and [M, d] to [N, M]."""
+    squares = (some**2).sum(1)[:, None] + (others**2).sum(1) - 2 * some @ others.T
+    return np.asarray(np.maximum(squares, 0))
 
 
 def _difference(some: Pixels, others: Pixels) -> float:

@@ -50,10 +50,11 @@ def make(published: Published, prepared: Prepared, space: Space) -> Made:
     features = space.extractor.features(made)
     signs = health.too_alike(features, space.select)
     shares, wanted = (space.extractor.shares(side) for side in (features, space.select))
-    if shares and wanted:
+    if shares and wanted and health.lifelike(features, space.select):
         signs += health.missing_modes(shares, wanted, space.extractor.labels)
     if not sampler:
-        signs += health.copies(inputs, made, prepared.images("select", prepared.target)[:SAMPLES])
+        targets = prepared.images("select", prepared.target)[:SAMPLES]
+        signs += health.copies((inputs, made, targets), (space.extractor.features(inputs), features, space.select))
     return Made(features, space.select, tuple(signs))
 
 

@@ -48,13 +48,28 @@ def test_modes_that_are_missing() -> None:
     assert health.missing_modes([1.0, *[0.0] * 9], rare, LABELS) == []
 
 
+def test_classes_are_looked_for_where_images_are_like_real_ones() -> None:
+    real = features(100, 150)
+    for seed in SEEDS:
+        assert health.lifelike(features(seed), real)
+        assert not health.lifelike(features(seed) + 3, real)
+        assert not health.lifelike(features(seed, width=3.0), real)
+
+
 def test_a_translator_that_copies() -> None:
     random = np.random.default_rng(0)
     inputs, targets, noise = (random.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8) for _ in range(3))
-    nearly = (inputs.astype(np.int16) * 15 + noise) // 16
-    assert health.copies(inputs, nearly.astype(np.uint8), targets) != []
-    assert health.copies(inputs, targets, targets) == []
-    assert health.copies(inputs, inputs, targets) == ["the translator copies its input: it goes 0.0% of the way"]
+    nearly = ((inputs.astype(np.int16) * 15 + noise) // 16).astype(np.uint8)
+    here, there = features(0), features(1) + 2
+    for outputs, where, copied in (
+        (inputs, here, True),
+        (nearly, here + 0.5, True),
+        (nearly, there, False),  # few pixels make the difference
+        (targets, here, False),  # it goes somewhere else
+        (targets, there, False),
+    ):
+        told = health.copies((inputs, outputs, targets), (here, where, there))
+        assert [sign.startswith("the translator copies its input: it goes ") for sign in told] == [True] * copied
 
 
 def test_losses_that_tell() -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: run test test-all check bench
+.PHONY: run test test-all test-nightly check bench
 run: $(SET_UP)
 	@$(BIN)/genflows retrain
 
@@ -11,7 +11,10 @@ test: $(SET_UP)
 	@$(BIN)/python -m pytest -n 2
 
 test-all: $(SET_UP)
-	@$(BIN)/python -m pytest -n 2 -m "long or not long"
+	@$(BIN)/python -m pytest -n 2 -m "not nightly"
+
+test-nightly: $(SET_UP)
+	@$(BIN)/python -m pytest -m nightly -s
 
 check: $(SET_UP)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

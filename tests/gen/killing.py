@@ -1,4 +1,4 @@
-"""A training that dies by SIGKILL at a named point, in a process of its own."""
+"""A training that dies by SIGKILL at a named point, or when it is killed, in a process of its own."""
 
 import multiprocessing
 import os
@@ -93,22 +93,30 @@ POINTS: dict[str, Callable[[], None]] = {
 OVER = "while what is over is removed"
 POINTS_AFTER = {OVER: lambda: _die_removing(lambda name: name.endswith(".old") and not name.endswith(".partial"))}
 """When there is nothing more to go on from."""
+EAGER = "nowhere by itself, but it keeps what it has many times a second"
+POINTS_NOWHERE = {EAGER: lambda: setattr(unfinished, "INTERVAL", 0.02)}
 
 
-def run(root: Path, model: str, point: str | None) -> tuple[int | None, list[str]]:
-    """Train in a child process, to its death or to the end: the exit code, and what was said."""
+def run(root: Path, model: str, point: str | None, seconds: float | None = None) -> tuple[int | None, list[str]]:
+    """Train in a child process, to its death or to the end: the exit code, and what was said.
+
+    It is killed after `seconds`, counted from its fork, if it is not over by then.
+    """
     lines = root / "said.txt"
     lines.unlink(missing_ok=True)
     child: BaseProcess = START.Process(target=_train, args=(root, model, point, lines))
     child.start()
-    child.join()
+    child.join(seconds)
+    if child.is_alive():
+        child.kill()
+        child.join()
     return child.exitcode, lines.read_text().splitlines() if lines.exists() else []
 
 
 def _train(root: Path, model: str, point: str | None, lines: Path) -> None:
     torch.set_num_threads(1)
     if point is not None:
-        (POINTS | POINTS_AFTER)[point]()
+        (POINTS | POINTS_AFTER | POINTS_NOWHERE)[point]()
     workspace = Workspace(root)
     with lines.open("w") as file:
 

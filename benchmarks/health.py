@@ -47,8 +47,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.001, "beta1": 0.5, "ema_half_life": 1000, "log_every": 2500,
     },
     "vae": {
-        "family": "vae", "dataset": "digits", "network": "convolutional", "width": 8, "images": 20000, "batch": 16,
-        "learning_rate": {"value": 0.003, **FALLING}, "log_every": 2500,
+        "family": "vae", "dataset": "digits", "network": "convolutional", "width": 16, "images": 20000, "batch": 16,
+        "learning_rate": {"value": 0.002, **FALLING}, "log_every": 2500,
     },
     "cyclegan": {
         "family": "cyclegan", "dataset": "edges2digits", "network": "translator", "width": 8, "blocks": 1,

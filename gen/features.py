@@ -162,11 +162,17 @@ class Extractor:
         logits = self.network.head(torch.from_numpy(features).to(self.device))
         return np.asarray(functional.softmax(logits, 1).cpu().numpy())
 
-    def shares(self, features: Features) -> list[float] | None:
-        """The share of each class among images with features [N, dimension]; None where classes are rotations."""
+    def shares(self, features: Features, sure: float = 0.0) -> list[float] | None:
+        """The share of each class among images with features [N, dimension]; None where classes are rotations.
+
+        Only those count that are given their class with a probability above `sure`; None where there are none.
+        """
         if self.meaning == "rotations":
             return None
-        classes = self.probabilities(features).argmax(1)
+        probabilities = self.probabilities(features)
+        classes = probabilities.argmax(1)[probabilities.max(1) > sure]
+        if not len(classes):
+            return None
         return [float(share) for share in np.bincount(classes, minlength=len(self.labels)) / len(classes)]
 
 

@@ -49,7 +49,7 @@ def make(published: Published, prepared: Prepared, space: Space) -> Made:
     made = published.generate(SAMPLES, SEED) if sampler else published.translate(inputs)
     features = space.extractor.features(made)
     signs = health.too_alike(features, space.select)
-    shares, wanted = (space.extractor.shares(side) for side in (features, space.select))
+    shares, wanted = (space.extractor.shares(side, health.SURE) for side in (features, space.select))
     if shares and wanted and health.lifelike(features, space.select):
         signs += health.missing_modes(shares, wanted, space.extractor.labels)
     if not sampler:

@@ -35,6 +35,9 @@ def test_it_learns_labels(extractor: Extractor) -> None:
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
     assert (probabilities.argmax(1) == labels).mean() > 0.95
     assert extractor.shares(made) == pytest.approx([1 / 3] * 3, abs=0.05)
+    sure = extractor.probabilities(made).max(1)
+    assert extractor.shares(made, 0.9) == extractor.shares(made[sure > 0.9])
+    assert extractor.shares(made, 1.0) is None
     assert (extractor.meaning, extractor.labels) == ("labels", NAMES)
 
 

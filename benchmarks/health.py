@@ -43,7 +43,7 @@ EDGES = {**DIGITS, "source": {"kind": "derived", "of": "digits", "drawing": "edg
 DATASETS = {"digits": DIGITS, "small": {**DIGITS, "size": 16, "extractor": "small"}, "edges2digits": EDGES}
 MODELS: dict[str, dict[str, Any]] = {
     "gan": {
-        "family": "gan", "dataset": "small", "network": "dcgan", "width": 16, "images": 20000, "batch": 16,
+        "family": "gan", "dataset": "small", "network": "dcgan", "width": 16, "images": 30000, "batch": 16,
         "learning_rate": 0.001, "beta1": 0.5, "ema_half_life": 1000, "log_every": 2500,
     },
     "vae": {

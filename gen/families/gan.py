@@ -17,7 +17,7 @@ from gen.schedules import Schedule, Scheduled
 
 SATURATED = 12.0
 """Mean distance of real and generated logits at which the loss is 5e-3. Against a generator that stands still it grows
-with the logarithm of the steps alone, to 19 in some hundred; in a game that goes on it was at most 7."""
+with the logarithm of the steps alone, to 16 in some hundred; in a game that goes on it was at most 7."""
 
 
 class GanConfig(ModelConfig):

@@ -61,7 +61,11 @@ def _dataset(folder: Path) -> State:
 def _model(workspace: Workspace, name: str) -> State:
     run, metrics = files.read_json(workspace.train(name) / "run.json"), workspace.evaluate(name) / "metrics.json"
     measured = files.read_json(metrics)["figures"] if metrics.exists() else []
-    return {**run, "figures": {item["name"]: item["value"] for item in measured}}
+    return {
+        **run,
+        "figures": {item["name"]: item["value"] for item in measured},
+        "lower_is_better": {item["name"]: item["lower_is_better"] for item in measured},
+    }
 
 
 def _describe_dataset(old: State, new: State) -> Iterator[str]:
@@ -75,7 +79,8 @@ def _describe_model(old: State, new: State) -> Iterator[str]:
         reasons += _digests(old["code"], new["code"], "edited")
         yield f"was trained again: {', '.join(reasons) or 'its command changed'}."
     moved = [
-        f"{name} {figure(old['figures'].get(name))} → {figure(value)}{_direction(old['figures'].get(name), value)}"
+        f"{name} {figure(old['figures'].get(name))} → {figure(value)}"
+        f"{_direction(old['figures'].get(name), value, new['lower_is_better'][name])}"
         for name, value in new["figures"].items()
         if old["figures"].get(name) != value
     ]
@@ -83,9 +88,10 @@ def _describe_model(old: State, new: State) -> Iterator[str]:
         yield f"scores {', '.join(moved)}."
 
 
-def _direction(old: float | None, new: float | None) -> str:
-    """Lower is better for every figure."""
-    return "" if old is None or new is None else " (better)" if new < old else " (worse)"
+def _direction(old: float | None, new: float | None, lower_is_better: bool | None) -> str:
+    if old is None or new is None or lower_is_better is None:
+        return ""
+    return " (better)" if (new < old) == lower_is_better else " (worse)"
 
 
 def _values(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

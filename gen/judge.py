@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from gen import guards
 from gen.artifact import Published
 from gen.config import Judge
 from gen.datasets import Prepared
+from gen.guards import Guard
 from gen.measure import measure
 from gen.metrics.card import Card, Figure, finite
 from gen.reference import Reference
@@ -47,22 +49,24 @@ class Score:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge decided, and why. Lower values are better."""
+    """What the judge decided, and why."""
 
     decision: Decision
     reasons: tuple[str, ...]
     challenger: Score
     champion: Score | None = None
     difference: float | None = None
-    """Challenger's value less the champion's; below 0 the challenger is better."""
+    """Challenger's value less the champion's; where lower is better, one below 0 is for the challenger."""
     spread: float | None = None
     """Of the difference, over paired half-samples."""
     metric: str | None = None
     eval_id: str | None = None
+    guards: tuple[Guard, ...] = ()
+    """What could keep the challenger out whatever its deciding figure is."""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in verdict.json."""
-        return {**asdict(self), "reasons": list(self.reasons)}
+        return {**asdict(self), "reasons": list(self.reasons), "guards": [asdict(guard) for guard in self.guards]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
@@ -74,6 +78,7 @@ class Verdict:
                 "reasons": tuple(values["reasons"]),
                 "challenger": Score(**values["challenger"]),
                 "champion": champion and Score(**champion),
+                "guards": tuple(Guard(**guard) for guard in values.get("guards", ())),
             }
         )
 
@@ -99,24 +104,28 @@ def judge(
         reason = f"`{challenger.published.name}` is the champion already: the same code, parameters and data made it."
         return Verdict("keep", (reason,), _score(challenger, None), _score(champion, None))
     reasons = []
-    theirs = measure(challenger.published, prepared, reference, settings).deciding
-    ours = None
+    measured = measure(challenger.published, prepared, reference, settings)
+    theirs, ours, known = measured.deciding, None, None
     if champion is None:
         reasons.append("There is no champion yet.")
     elif champion.published.shape != prepared.shape:
         reasons.append(_unfit(champion.published, prepared))
     else:
-        ours = measure(champion.published, prepared, reference, settings).deciding
+        known = measure(champion.published, prepared, reference, settings)
+        ours = known.deciding
     ruling = decide(theirs, ours, settings.margin)
+    found = guards.check(measured.named, known.named if known else None)
+    failed = [guard.reason for guard in found if not guard.passed]
     return Verdict(
-        decision=ruling.decision,
-        reasons=(*reasons, ruling.reason),
+        decision="keep" if failed else ruling.decision,
+        reasons=(*reasons, ruling.reason, *failed),
         challenger=_score(challenger, theirs),
         champion=None if champion is None else _score(champion, ours),
         difference=ruling.difference,
         spread=ruling.spread,
         metric=theirs.name,
         eval_id=theirs.card.eval_id,
+        guards=found,
     )
 
 
@@ -130,7 +139,7 @@ def decide(challenger: Figure, champion: Figure | None, margin: float) -> Ruling
     name, value = challenger.name, challenger.value
     if not math.isfinite(value):
         return Ruling("keep", f"The challenger's {name} is not finite: its weights hold NaN or infinity.")
-    if challenger.baseline is not None and value >= challenger.baseline:
+    if challenger.baseline is not None and challenger.cost >= challenger.sign * challenger.baseline:
         return Ruling(
             "keep",
             f"The challenger's {name} of {value:.4g} is no better than doing nothing ({challenger.baseline:.4g}).",
@@ -156,9 +165,9 @@ def _by_margin(challenger: Figure, champion: Figure, margin: float) -> Ruling:
     spread = float((challenger.halves - champion.halves).std(ddof=1))
     needed = margin * spread
     amount = f"{abs(difference):.4g}, where chance moves the difference by {spread:.4g} and {needed:.4g} is asked for"
-    if difference < -needed:
+    if challenger.sign * difference < -needed:
         return Ruling("promote", f"{figures}: better by {amount}.", difference, spread)
-    if difference > needed:
+    if challenger.sign * difference > needed:
         return Ruling("keep", f"{figures}: worse by {amount}.", difference, spread)
     return Ruling("undecided", f"{figures}: they differ by {amount}.", difference, spread)
 

@@ -19,13 +19,25 @@ from gen.datasets import Prepared
 from gen.errors import TooFewImagesError
 from gen.families.base import Reconstructor, Sampler, Translator
 from gen.images import Pixels, grid, side_by_side, to_float
-from gen.metrics import likelihood, translation
+from gen.metrics import likelihood, manifold, memorisation, translation
 from gen.metrics.card import Card, Figure
 from gen.metrics.distribution import VERSIONS
 from gen.metrics.halves import half_samples
-from gen.reference import REPORT, Reference
+from gen.reference import REPORT, Reference, subsets
 
-UNITS = {"frechet": "squared feature distance", "kernel": "squared MMD"}
+UNITS = {
+    "frechet": "squared feature distance",
+    "kernel": "squared MMD",
+    "precision": "share of generated images",
+    "recall": "share of real images",
+    "density": "real balls around an image, over k",
+    "coverage": "share of real images",
+    "authenticity": "share of generated images",
+    "near_duplicates": "share of generated images",
+    "copying": "z of distances to the training images",
+    "copied_share": "share of generated images",
+    "copied_closely": "share of generated images",
+}
 PIXELS = "uint8 / 127.5 - 1"
 BATCH = 256
 ROWS = 12
@@ -47,7 +59,12 @@ class Measurement:
     @property
     def deciding(self) -> Figure:
         """The figure called `rank_by`."""
-        return next(figure for figure in self.figures if figure.name == self.rank_by)
+        return self.named[self.rank_by]
+
+    @property
+    def named(self) -> dict[str, Figure]:
+        """The figures by name."""
+        return {figure.name: figure for figure in self.figures}
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in metrics.json."""
@@ -71,7 +88,12 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
     else:
         made = published.translate(inputs, batch=BATCH)
     features = reference.extractor.features(made)
-    figures = _distances(features[: reference.count], reference, settings)
+    counted = features[: reference.count]
+    figures = [
+        *_distances(counted, reference, settings),
+        *_manifold(counted, reference, settings),
+        *_memorisation(counted, made[: reference.count], prepared, reference, settings),
+    ]
     pairs = prepared.pairs(REPORT)
     if isinstance(published.network, Translator) and pairs is not None:
         figures.append(_pair_error(made, pairs[: len(made)], inputs[: len(made)], reference, settings))
@@ -85,7 +107,7 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
         )
         figures.append(_negative_elbo(published.network, inputs, published.device, reference, settings))
     if not _is_finite(published.network):
-        figures = [replace(figure, value=float("nan"), halves=None, parts={}) for figure in figures]
+        figures = [replace(figure, value=float("nan"), halves=None, deviation=None, parts={}) for figure in figures]
     by_pairs = any(figure.name == "pair_error" for figure in figures)
     return Measurement(
         figures=tuple(figures),
@@ -116,24 +138,66 @@ def pictures(published: Published, prepared: Prepared, settings: Judge, count: i
 
 def _distances(generated: NDArray[np.float32], reference: Reference, settings: Judge) -> list[Figure]:
     counts = {"generated": len(generated), "real": len(reference.features)}
-    extractor = reference.extractor
     return [
         Figure(
             name=name,
             value=distance.value,
             unit=UNITS[name],
-            card=replace(
-                _card(name, VERSIONS[name], counts, reference, settings),
-                preprocessing=extractor.description.preprocessing,
-                extractor=extractor.digest,
-                dtype="float32 features, float64 statistics",
-            ),
+            card=_feature_card(name, VERSIONS[name], counts, reference, settings),
             floor=reference.floor[name],
             baseline=reference.baseline[name],
             halves=distance.halves,
         )
         for name, distance in reference.distances(generated, settings.seed, settings.resamples).items()
     ]
+
+
+def _manifold(generated: NDArray[np.float32], reference: Reference, settings: Judge) -> list[Figure]:
+    """Fidelity and coverage, with those of the half-samples that the distances have."""
+    counts = {"generated": len(generated), "real": len(reference.features)}
+    halves = subsets(len(reference.features), len(generated), settings.seed, settings.resamples)
+    in_real, in_generated = (np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in halves)
+    return [
+        Figure(
+            name=name,
+            value=float(values[0]),
+            unit=UNITS[name],
+            card=_feature_card(name, manifold.VERSION, counts, reference, settings),
+            floor=reference.floor[name],
+            baseline=reference.baseline[name],
+            halves=values[1:],
+            lower_is_better=False,
+        )
+        for name, values in manifold.manifold(reference.features, generated, in_real, in_generated).items()
+    ]
+
+
+def _memorisation(
+    generated: NDArray[np.float32], made: Pixels, prepared: Prepared, reference: Reference, settings: Judge
+) -> list[Figure]:
+    """Copies of the training images of the domain that generated images are to look like."""
+    found = memorisation.memorisation(generated, reference.train, reference.features)
+    equal = memorisation.equal_pixels(made, prepared.images("train", prepared.target).blocks())
+    counts = {"generated": len(generated), "train": len(reference.train), "held_out": len(reference.features)}
+    cards = {
+        name: _feature_card(name, memorisation.VERSION, counts, reference, settings)
+        for name in ("authenticity", "near_duplicates", "copying", "copied_share", "copied_closely")
+    }
+    means = [
+        _mean_figure(UNITS[name], cards[name], images.astype(np.float64))
+        for name, images in (("authenticity", found.authentic), ("near_duplicates", found.near | equal))
+    ]
+    exact = float(equal.mean())
+    figures = [
+        replace(means[0], lower_is_better=False),
+        replace(means[1], parts={"exact": exact, "close": means[1].value - exact}),
+        Figure("copying", found.copying, UNITS["copying"], cards["copying"], lower_is_better=None, deviation=1.0),
+        *(
+            Figure(name, share.value, UNITS[name], cards[name], deviation=share.deviation)
+            for name, share in (("copied_share", found.copied), ("copied_closely", found.copied_closely))
+        ),
+    ]
+    return [replace(figure, floor=reference.floor[figure.name]) for figure in figures]
 
 
 def _pair_error(
@@ -194,6 +258,16 @@ def _card(metric: str, version: int, counts: dict[str, int], reference: Referenc
         resamples=settings.resamples,
         preprocessing=PIXELS,
         dtype="float32, summed in float64",
+    )
+
+
+def _feature_card(metric: str, version: int, counts: dict[str, int], reference: Reference, settings: Judge) -> Card:
+    extractor = reference.extractor
+    return replace(
+        _card(metric, version, counts, reference, settings),
+        preprocessing=extractor.description.preprocessing,
+        extractor=extractor.digest,
+        dtype="float32 features, float64 statistics",
     )
 
 

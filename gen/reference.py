@@ -2,7 +2,7 @@
 
 It writes two folders. `data/features/NAME` is a function of images and extractor alone: `extractor/`, a copy of it;
 for each split `SPLIT/mean.npy` [d] and `SPLIT/covariance.npy` [d, d], float64, of the target domain's features;
-`report/features.npy` and `select/features.npy`, float32 [N, d]; and `features.json`. `data/reference/NAME` holds
+`SPLIT/features.npy`, float32 [N, d] (of `train` at most MOST of them); and `features.json`. `data/reference/NAME` holds
 `reference.json`: floor and baseline, which also depend on how the judge measures. So a training, which selects its best
 step in the features, does not run again when the judge's settings change.
 """
@@ -21,10 +21,12 @@ from gen.errors import UserError
 from gen.features import Extractor
 from gen.metrics.distribution import Distance, Features, distances
 from gen.metrics.frechet import Gaussian
-from gen.metrics.halves import half_samples
+from gen.metrics.halves import Mask, half_samples
 
 REPORT: Split = "report"
 """The split that figures are measured on."""
+MOST = 50_000
+"""Training images whose features are kept, drawn by chance where there are more: copies are looked for among them."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,15 @@ class Reference:
     """Of the features of the real images."""
     features: Features
     """Of the real images, [N, d]."""
+    train: Features
+    """Of training images, at most MOST of them, [T, d]."""
     floor: Mapping[str, float]
-    """Each distance between real images of `train` and the real images, at the same counts."""
+    """Each figure of real images in the place of generated ones: those of `train`, at the same counts.
+
+    Figures of memorisation are those of the images of `select`, however many there are, for training images are copies.
+    """
     baseline: Mapping[str, float]
-    """Each distance between images of uniform noise and the real images, at the same counts."""
+    """Each figure of images of uniform noise, at the same counts; those of memorisation have none."""
 
     @classmethod
     def load(cls, folder: Path, features: Path, device: str | torch.device = "cpu") -> "Reference":
@@ -87,6 +94,7 @@ class Reference:
             count=facts["count"],
             gaussian=space.gaussian,
             features=space.report,
+            train=np.load(features / "train" / "features.npy", allow_pickle=False),
             floor=facts["floor"],
             baseline=facts["baseline"],
         )
@@ -103,9 +111,16 @@ def distances_to(
     gaussian: Gaussian, features: Features, generated: Features, seed: int, resamples: int
 ) -> dict[str, Distance]:
     """As `Reference.distances`, before there is a reference: its floor and baseline are measured by the same code."""
-    in_real = half_samples(len(features), resamples, torch.Generator().manual_seed(2 * seed))
-    in_generated = half_samples(len(generated), resamples, torch.Generator().manual_seed(2 * seed + 1))
-    return distances(gaussian, features, generated, in_real, in_generated)
+    return distances(gaussian, features, generated, *subsets(len(features), len(generated), seed, resamples))
+
+
+def subsets(real: int, generated: int, seed: int, resamples: int) -> tuple[Mask, Mask]:
+    """The half-samples of so many real and generated images, drawn apart: masks [resamples, N] of either side."""
+    first, second = (
+        half_samples(count, resamples, torch.Generator().manual_seed(2 * seed + side))
+        for side, count in enumerate((real, generated))
+    )
+    return first, second
 
 
 def generated_count(prepared: Prepared, samples: int) -> int:

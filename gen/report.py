@@ -19,7 +19,7 @@ from gen.config import Params
 from gen.workspace import Workspace
 
 TEMPLATE = "report.html.j2"
-FORMAT = 1
+FORMAT = 2
 """Of what is remembered from one report to the next."""
 EVOLUTION = 8
 """Sample grids shown of a training, and the corner of each that is cut out."""
@@ -101,9 +101,9 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def times(value: float | None, baseline: float | None) -> str:
-    """How many times smaller than doing nothing: `29 ×`; a dash where nobody can say."""
-    if not value or not baseline or min(value, baseline) < 0:
+def times(value: float | None, baseline: float | None, lower_is_better: bool | None = True) -> str:
+    """How many times smaller than doing nothing: `29 ×`; a dash where nobody can say, or where higher is better."""
+    if not lower_is_better or not value or not baseline or min(value, baseline) < 0:
         return "–"
     ratio = baseline / value
     return "worse" if ratio <= 1 else f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"

@@ -1,5 +1,6 @@
 """Commands on the registry: what is in it, what is in use."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from gen.tracking.registry import Version
     from gen.tracking.store import Store
 
-COLUMNS = ("dataset", "task", "model", "version", "metric", "value", "spread", "floor", "eval_id")
+COLUMNS = ("dataset", "task", "model", "version", "metric", "value", "lower_is_better", "spread", "floor", "eval_id")
 """Of `genflows compare --csv`."""
 
 
@@ -67,7 +68,8 @@ def compare(
     for group in _groups(rows):
         first = group[0]
         what = f"{first['dataset']}, {first['task']}: {first['metric']}"
-        print(f"\n{what}, lower is better (eval_id {first['eval_id'][:8]})")
+        better = {True: "lower is better", False: "higher is better", None: "best at the floor"}
+        print(f"\n{what}, {better[first['lower_is_better']]} (eval_id {first['eval_id'][:8]})")
         shown = [
             (row["model"], row["version"], figure(row["value"], row.get("spread")), figure(row.get("floor")))
             for row in group
@@ -141,6 +143,7 @@ def _champions(workspace: Workspace) -> list[dict[str, Any]]:
         {
             **{name: version.tags.get(name, "-") for name in ("model", "dataset", "task", "metric", "eval_id")},
             "value": _value(version),
+            "lower_is_better": json.loads(version.tags.get("lower_is_better", "true")),
             "version": f"champion {version.number}",
         }
         for version in registry.versions(store)
@@ -153,7 +156,13 @@ def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in ("dataset", "task", "metric", "eval_id")), []).append(row)
-    return [sorted(group, key=lambda row: (row["value"] is None, row["value"] or 0.0)) for group in groups.values()]
+    return [sorted(group, key=_cost) for group in groups.values()]
+
+
+def _cost(row: dict[str, Any]) -> tuple[bool, float]:
+    """Lower is better, and what has no value comes last."""
+    value, sign = row["value"], -1 if row["lower_is_better"] is False else 1
+    return value is None, sign * (value or 0.0)
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

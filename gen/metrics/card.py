@@ -45,7 +45,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. Lower is better for all of them."""
+    """One measured number."""
 
     name: str
     value: float
@@ -60,11 +60,27 @@ class Figure:
     """The figure on half-samples [R]; None where half of the images are too few."""
     parts: Mapping[str, float] = field(default_factory=dict)
     """What the value is the sum of."""
+    lower_is_better: bool | None = True
+    """None where the value is best at its floor, and worse on either side of it."""
+    deviation: float | None = None
+    """Standard deviation of a value whose theory knows it: it needs no half-samples."""
 
     @property
     def spread(self) -> float | None:
         """Standard deviation over half-samples: how far the value would move with other images."""
-        return None if self.halves is None else float(self.halves.std(ddof=1))
+        return self.deviation if self.halves is None else float(self.halves.std(ddof=1))
+
+    @property
+    def cost(self) -> float:
+        """The value, turned so that lower is better. Raises ValueError where neither direction is better."""
+        return self.value * self.sign
+
+    @property
+    def sign(self) -> int:
+        """1 where lower is better, -1 where higher is. Raises ValueError where neither is."""
+        if self.lower_is_better is None:
+            raise ValueError(f"nothing can be ranked by {self.name}: neither direction is better")
+        return 1 if self.lower_is_better else -1
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in metrics.json, with None for what is not finite."""
@@ -72,7 +88,7 @@ class Figure:
             "name": self.name,
             "value": finite(self.value),
             "unit": self.unit,
-            "lower_is_better": True,
+            "lower_is_better": self.lower_is_better,
             "floor": self.floor,
             "baseline": self.baseline,
             "spread": finite(self.spread),
@@ -80,6 +96,13 @@ class Figure:
             "card": asdict(self.card),
             "eval_id": self.card.eval_id,
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Figure":
+        """The figure that `to_json` wrote, with its spread but without its half-samples."""
+        kept = {name: values[name] for name in ("name", "unit", "floor", "baseline", "lower_is_better")}
+        value = float("nan") if values["value"] is None else values["value"]
+        return cls(value=value, card=Card(**values["card"]), deviation=values["spread"], parts=values["parts"], **kept)
 
 
 def finite(value: float | None) -> float | None:

@@ -16,6 +16,7 @@ COLUMNS = [
     "dataset",
     "metric",
     "value",
+    "lower_is_better",
     "spread",
     "floor",
     "baseline",
@@ -50,14 +51,16 @@ def table(measured: list[Mapping[str, Any]]) -> pd.DataFrame:
         {
             **{key: model[key] for key in ("model", "family", "task", "dataset")},
             "metric": figure["name"],
-            **{key: figure[key] for key in ("value", "spread", "floor", "baseline", "eval_id")},
+            **{key: figure[key] for key in ("value", "lower_is_better", "spread", "floor", "baseline", "eval_id")},
             "decides": figure["name"] == model["rank_by"],
         }
         for model in measured
         for figure in model["figures"]
     ]
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("value", "spread", "floor", "baseline"), "float64"))
-    deciding = frame[frame["decides"]].groupby(["task", "dataset", "eval_id"])["value"]
+    # Turned so that lower is better: models with one eval_id have one direction.
+    frame["cost"] = frame["value"].where(frame["lower_is_better"].astype("boolean").fillna(True), -frame["value"])
+    deciding = frame[frame["decides"]].groupby(["task", "dataset", "eval_id"])["cost"]
     frame["rank"] = deciding.rank(method="min", na_option="keep").reindex(frame.index).astype("Int64")
     order = ["task", "dataset", "decides", "metric", "eval_id", "rank", "model"]
     ascending = [key != "decides" for key in order]

@@ -1,11 +1,13 @@
 """judge: the best new model of a task registered as challenger, held against the champion, promoted if it is better."""
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gen import artifact, files
+from gen import artifact, files, guards
 from gen import judge as court
 from gen.config import Params
 from gen.datasets import Prepared
@@ -13,6 +15,7 @@ from gen.errors import UserError
 from gen.images import write_png
 from gen.judge import Contender, Verdict
 from gen.measure import pictures
+from gen.metrics.card import Figure
 from gen.reference import Reference
 from gen.runs import Identity
 from gen.steps.publish import publish
@@ -47,22 +50,28 @@ def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: 
 
 
 def best(workspace: Workspace, params: Params, dataset: str, task: str) -> str:
-    """Name of the model of a task whose deciding figure is lowest, among those measured on the current data.
+    """Name of the model of a task whose deciding figure is best, among those measured on the current data.
 
-    Raises UserError when there is none.
+    One that a guard would keep out if it were the first of its task comes after all others. Raises UserError when
+    there is none.
     """
     values = {}
     for model in params.blocks:
         config = params.model(model)
         if (config.dataset, config.task) == (dataset, task) and _is_current(workspace, model):
-            value = _deciding(workspace, model)["value"]
-            values[model] = math.inf if value is None else value
+            metrics = files.read_json(workspace.evaluate(model) / "metrics.json")
+            figure = _deciding(metrics)
+            cost = math.inf if figure["value"] is None else figure["value"] * (1 if figure["lower_is_better"] else -1)
+            known = {
+                item["name"]: Figure.from_json(item) for item in metrics["figures"] if item["name"] in guards.NAMES
+            }
+            values[model] = (not all(guard.passed for guard in guards.check(known, None)), cost, model)
     if not values:
         raise UserError(
             f"No model of the task `{task}` on dataset `{dataset}` is trained and measured on the current data. "
             "Run `genflows retrain`, or `dvc repro`, and judge again."
         )
-    return min(values, key=lambda model: (values[model], model))
+    return min(values, key=lambda model: values[model])
 
 
 def read(folder: Path) -> Verdict | None:
@@ -83,22 +92,23 @@ def _is_current(workspace: Workspace, model: str) -> bool:
         return False
 
 
-def _deciding(workspace: Workspace, model: str) -> dict[str, Any]:
+def _deciding(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The figure that a model is ranked by."""
-    metrics = files.read_json(workspace.evaluate(model) / "metrics.json")
     return next(figure for figure in metrics["figures"] if figure["name"] == metrics["rank_by"])
 
 
 def _register(workspace: Workspace, params: Params, model: str, store: Store) -> Version:
     """The registered version of a model's weights; only other weights make another version."""
     run = publish(workspace, params, model, store)
-    train, config, figure = workspace.train(model), params.model(model), _deciding(workspace, model)
+    train, config = workspace.train(model), params.model(model)
+    figure = _deciding(files.read_json(workspace.evaluate(model) / "metrics.json"))
     tags = {
         "model": model,
         **{name: getattr(config, name) for name in ("family", "dataset", "task")},
         "metric": figure["name"],
         "value": "" if figure["value"] is None else repr(figure["value"]),
         "eval_id": figure["eval_id"],
+        "lower_is_better": json.dumps(figure["lower_is_better"]),
     }
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
     return registry.register(store, name, key, run, files.manifest_digest(train), tags)

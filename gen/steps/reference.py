@@ -14,7 +14,9 @@ from gen.features import Extractor
 from gen.images import Pixels
 from gen.metrics.distribution import Features
 from gen.metrics.frechet import Gaussian, fit
-from gen.reference import REPORT, distances_to, generated_count
+from gen.metrics.manifold import manifold
+from gen.metrics.memorisation import memorisation
+from gen.reference import MOST, REPORT, distances_to, generated_count
 from gen.workspace import Workspace
 
 
@@ -29,6 +31,7 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     files.verify(workspace.prepared(name))
     prepared = Prepared(workspace.prepared(name))
     features = {split: extractor.features(prepared.images(split, prepared.target)) for split in SPLITS}
+    kept = torch.randperm(len(features["train"]), generator=torch.Generator().manual_seed(0))[:MOST].sort().values
     gaussians = {split: fit(features[split]) for split in SPLITS}
     count = generated_count(prepared, params.judge.samples)
     chosen, noise = (torch.Generator().manual_seed(2 * params.judge.seed + stream) for stream in range(2))
@@ -36,15 +39,20 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     def values(generated: Features) -> dict[str, float]:
         judge = params.judge
         measured = distances_to(gaussians[REPORT], features[REPORT], generated, judge.seed, judge.resamples)
-        return {metric: distance.value for metric, distance in measured.items()}
+        in_real, in_generated = (np.ones((1, len(side)), np.bool_) for side in (features[REPORT], generated))
+        shares = manifold(features[REPORT], generated, in_real, in_generated)
+        return {metric: distance.value for metric, distance in measured.items()} | {
+            metric: float(value[0]) for metric, value in shares.items()
+        }
 
     among_train = torch.randperm(len(features["train"]), generator=chosen)[:count].numpy()
     with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")
         for split, gaussian in gaussians.items():
             _write_gaussian(folder / split, gaussian)
-        for split in ("select", REPORT):
-            np.save(folder / split / "features.npy", features[split], allow_pickle=False)
+        for split in SPLITS:
+            rows = kept.numpy() if split == "train" else slice(None)
+            np.save(folder / split / "features.npy", features[split][rows], allow_pickle=False)
         facts: dict[str, Any] = {
             "format": 1,
             "dataset": name,
@@ -60,7 +68,8 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
             "format": 1,
             "features": files.manifest_digest(workspace.features(name)),
             "count": count,
-            "floor": values(features["train"][among_train]),
+            "floor": values(features["train"][among_train])
+            | memorisation(features["select"], features["train"][kept.numpy()], features[REPORT]).values,
             "baseline": values(extractor.features(uniform_noise(count, prepared, noise))),
         }
         files.write_json(folder / "reference.json", measured)

@@ -38,6 +38,14 @@ def test_lower_is_better_and_comes_first() -> None:
     assert list(table([metrics("x", 3.0), metrics("y", 1.0)])["model"])[:2] == ["y", "x"]
 
 
+def test_where_higher_is_better_the_highest_comes_first() -> None:
+    measured = [metrics("x", 0.3), metrics("y", 0.1), metrics("z", 0.2)]
+    for model in measured:
+        model["figures"][0]["lower_is_better"] = False
+    assert ranks(*measured) == {"x": 1, "z": 2, "y": 3}
+    assert list(table(measured)["model"])[:3] == ["x", "z", "y"]
+
+
 def test_only_the_deciding_figure_is_ranked() -> None:
     rows = table([metrics("x", 3.0), metrics("y", 1.0)])
     assert rows.loc[rows["metric"] == "kernel", "rank"].isna().all()

@@ -11,7 +11,7 @@ from gen.judge import Contender, Verdict, decide, judge
 from gen.metrics.card import Figure
 from gen.workspace import Workspace
 from tests.gen.metrics.test_card import CARD
-from tests.gen.world import SETTINGS, Flat, Negative, Replay, build, opened, published
+from tests.gen.world import SETTINGS, Copier, Flat, HalfCopier, Negative, Replay, build, opened, published
 
 NOISE = np.random.default_rng(0).standard_normal(400)
 NOISE = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
@@ -45,6 +45,14 @@ def test_chance_that_both_share_cancels() -> None:
     """Both move by 1 with the images, but together: a difference of 0.1 is certain."""
     assert decide(figure(9.9), figure(10), margin=2).decision == "promote"
     assert decide(figure(10), figure(10), margin=2).decision == "undecided"
+
+
+def test_where_higher_is_better_the_higher_is_promoted() -> None:
+    higher, lower = (replace(figure(value, baseline=0.0), lower_is_better=False) for value in (12.1, 10.0))
+    assert decide(higher, replace(lower, halves=10.0 + 0 * NOISE), margin=2).decision == "promote"
+    assert decide(replace(lower, halves=10.0 + 0 * NOISE), higher, margin=2).decision == "keep"
+    assert decide(lower, None, margin=2).decision == "promote"
+    assert decide(replace(lower, value=0.0), None, margin=2).decision == "keep"
 
 
 def test_the_first_of_its_task_is_promoted_if_it_is_better_than_nothing() -> None:
@@ -99,6 +107,45 @@ def test_two_samples_of_one_generator_are_not_told_apart(world: tuple[Workspace,
 
 def test_a_collapsed_challenger_is_kept_away(world: tuple[Workspace, Params]) -> None:
     assert trial(world, Contender(published(Flat()), "flat"), replay(0.2)).decision == "keep"
+
+
+@pytest.mark.parametrize("copier", [Copier, HalfCopier])
+@pytest.mark.parametrize("champion", [None, 0.4])
+def test_a_copier_of_the_training_images_is_kept_out_though_its_distance_is_the_best(
+    world: tuple[Workspace, Params], copier: type[Replay], champion: float | None
+) -> None:
+    rival = None if champion is None else replay(champion)
+    for seed in (1, 2, 3):
+        settings = SETTINGS.model_copy(update={"seed": seed})
+        contender = Contender(published(copier(seed=seed)), "copier")
+        prepared, reference = opened(world[0], "bars")
+        verdict = judge(contender, rival, prepared, reference, settings)
+        assert verdict.decision == "keep"
+        assert "repeats training images" in verdict.reasons[-1]
+        assert any(not guard.passed and guard.value > guard.limit for guard in verdict.guards)
+        assert ("better by" if champion else "nothing to beat") in " ".join(verdict.reasons)
+        honest = judge(replay(0.2), rival, prepared, reference, settings)
+        assert honest.decision == "promote"
+        assert verdict.challenger.value is not None
+        assert honest.challenger.value is not None
+        assert verdict.challenger.value < honest.challenger.value
+
+
+def test_a_challenger_without_some_of_the_modes_is_kept_out(world: tuple[Workspace, Params]) -> None:
+    for kinds, rival in (((2,), None), ((0, 1), replay(0.0)), ((2,), replay(0.0))):
+        verdict = trial(world, Contender(published(Replay(kinds=kinds)), "partial"), rival)
+        assert verdict.decision == "keep"
+        assert "leaves out too much" in verdict.reasons[-1]
+    assert trial(world, Contender(published(Flat()), "flat"), None).decision == "keep"
+
+
+def test_guards_let_sound_challengers_pass(world: tuple[Workspace, Params]) -> None:
+    """Perfect ones and poor ones, with and without a champion, at every seed."""
+    for seed in range(8):
+        for noise, rival in ((0.0, None), (0.0, replay(0.4)), (0.2, None), (0.4, None), (1.0, None)):
+            found = trial(world, replay(noise, 200 + seed), rival).guards
+            assert [guard.figure for guard in found] == ["copied_share", "copied_closely", "coverage"]
+            assert all(guard.passed for guard in found), (seed, noise, found)
 
 
 def test_a_challenger_with_broken_weights_is_kept_away(world: tuple[Workspace, Params]) -> None:

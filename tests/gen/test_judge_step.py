@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from gen import config, files
+from gen import artifact, config, files
 from gen.config import Params
 from gen.errors import UserError
+from gen.features import Extractor
 from gen.judge import Verdict
+from gen.measure import BATCH
 from gen.steps.evaluate import evaluate
 from gen.steps.judge import best, judge, read
 from gen.steps.train import train
@@ -147,6 +150,41 @@ def test_champion_that_is_damaged_is_not_replaced_unseen(copied: Workspace, long
     assert verdict.decision == "undecided"
     assert "not what was registered" in " ".join(verdict.reasons)
     assert version(connect(copied), NAME, "champion").number == 1
+
+
+def test_model_that_a_guard_keeps_out_does_not_stand_before_sound_ones(copied: Workspace) -> None:
+    params = config.load(copied.params_file)
+    first = best(copied, params, "digits", "sample")
+    path = copied.evaluate(first) / "metrics.json"
+    metrics = files.read_json(path)
+    for figure in metrics["figures"]:
+        if figure["name"] == "copied_closely":
+            figure |= {"value": 0.5, "spread": 0.01}
+    files.write_json(path, metrics)
+    assert {first, best(copied, params, "digits", "sample")} == {"gan", "vae"}
+
+
+def test_generator_of_its_training_images_is_published_and_not_promoted(
+    copied: Workspace, longer: tuple[Workspace, Params]
+) -> None:
+    """The other way round: what it makes is put in the place of the training images."""
+    params, model = longer[1], "vae"
+    take(copied, model, longer[0])
+    features, reference = copied.features("digits"), copied.reference("digits")
+    extractor = Extractor.load(features / "extractor")
+    made = artifact.load(copied.train(model)).generate(params.judge.samples, params.judge.seed, batch=BATCH)
+    np.save(features / "train" / "features.npy", extractor.features(made), allow_pickle=False)
+    files.write_manifest(features)
+    facts = files.read_json(reference / "reference.json")
+    files.write_json(reference / "reference.json", facts | {"features": files.manifest_digest(features)})
+    files.write_manifest(reference)
+    evaluate(copied, params, model, code={})
+    verdict = judge(copied, params, "digits", "sample")
+    assert (verdict.challenger.model, verdict.decision) == (model, "keep")
+    assert "repeats training images" in " ".join(verdict.reasons)
+    assert on_file(copied) == verdict
+    (version,) = versions(connect(copied), NAME)
+    assert (version.aliases, version.tags["verdict"]) == (("challenger",), "keep")
 
 
 def test_figures_of_other_weights_are_not_judged(copied: Workspace) -> None:

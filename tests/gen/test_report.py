@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from gen import files, images
+from gen.changes import differences
 from gen.config import Params
+from gen.guards import Guard
 from gen.judge import Score, Verdict
 from gen.report import render, write
 from gen.steps.compare import compare
@@ -50,7 +52,10 @@ def verdict(workspace: Workspace, dataset: str, task: str, decision: str) -> Non
         Score(name, key="0" * 64, version=version, value=value, spread=0.5, floor=0.2, baseline=400.0)
         for name, version, value in (("new", 2, 30.0), ("old", 1, 35.0))
     )
-    found = Verdict(decision, ("It is <b>better</b> by 5.",), challenger, champion, -5.0, 0.7, "frechet", "e" * 64)  # type: ignore[arg-type]
+    guard = Guard("coverage", False, 0.3, 0.6, floor=0.99, champion=0.8, reason="")
+    found = Verdict(
+        decision, ("It is <b>better</b> by 5.",), challenger, champion, -5.0, 0.7, "frechet", "e" * 64, (guard,)
+    )  # type: ignore[arg-type]
     with files.fresh_folder(workspace.verdict(dataset, task)) as folder:
         files.write_json(folder / "verdict.json", found.to_json())
         for name in ("challenger", "champion"):
@@ -109,8 +114,9 @@ def test_page_tells_everything(made: tuple[Workspace, Params]) -> None:
         "new promoted",
         "challenger: new, version 2",
         "champion: old, version 1",
-        "1 dcgan frechet 30 0.5 0.25 400 13.3 ×",
-        "2 vae frechet 40",
+        "coverage kept out 0.3 0.6 0.8 0.99",
+        "1 dcgan ↓ frechet 30 0.5 0.25 400 13.3 ×",
+        "2 vae ↓ frechet 40",
         "samples from fixed noise",
         "inputs, each with its translation",
         "64 images",
@@ -184,6 +190,19 @@ def test_report_tells_what_changed_and_remembers_it(workspace: Workspace, params
     text = Page(write(workspace, other).read_text()).text
     assert "Nothing changed since the last report. The changes before it:" in text
     assert "model.latent_dim 4 → 6." in text
+
+
+def test_better_is_higher_where_the_figure_says_so() -> None:
+    old, new = (
+        {"datasets": {}, "models": {"m": {"key": 0, "figures": values, "lower_is_better": directions}}}
+        for directions in [{"frechet": True, "coverage": False, "copying": None}]
+        for values in (
+            {"frechet": 2.0, "coverage": 0.5, "copying": 1.0},
+            {"frechet": 3.0, "coverage": 0.75, "copying": 2.0},
+        )
+    )
+    (change,) = differences(old, new)
+    assert change.text == "scores frechet 2 → 3 (worse), coverage 0.5 → 0.75 (better), copying 1 → 2."
 
 
 def test_memory_of_another_format_is_forgotten(workspace: Workspace, params: Params) -> None:

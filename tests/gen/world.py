@@ -1,5 +1,6 @@
 """Bars that lie or stand: two prepared datasets with everything known, and generators whose quality is known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,10 +100,15 @@ class Replay(nn.Module):
 
     latent_dim = 1
 
-    def __init__(self, noise: float = 0.0, seed: int = 99) -> None:
+    def __init__(self, noise: float = 0.0, seed: int = 99, kinds: Sequence[int] = (0, 1, 2)) -> None:
         super().__init__()
         self.noise = nn.Parameter(torch.tensor(noise))
-        self.images = to_float(torch.from_numpy(bars(3000, seed)[0]))
+        pixels, labels = self.shown(seed)
+        self.images = to_float(torch.from_numpy(pixels[np.isin(labels, kinds)]))
+
+    def shown(self, seed: int) -> tuple[Pixels, np.ndarray]:
+        """The images that it knows, and which of NAMES they are."""
+        return bars(3000, seed)
 
     def sample(self, noise: Tensor) -> Tensor:
         """The image that the noise names by its rank."""
@@ -111,6 +117,25 @@ class Replay(nn.Module):
         # One fixed pattern: strength alone tells two replays apart.
         pattern = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0))
         return (images + self.noise * pattern).clamp(-1, 1)
+
+
+class Copier(Replay):
+    """It shows training images of `bars`, and nothing else, where its noise is 0."""
+
+    def shown(self, seed: int) -> tuple[Pixels, np.ndarray]:
+        """The split `train`; `seed` is left aside."""
+        del seed
+        return bars(COUNTS["train"], seed=10)
+
+
+class HalfCopier(Replay):
+    """One half of what it shows are training images."""
+
+    def shown(self, seed: int) -> tuple[Pixels, np.ndarray]:
+        """New images, as many of them as there are training images, and those."""
+        sides = [bars(COUNTS["train"], seed=number) for number in (10, seed)]
+        pixels, labels = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+        return pixels, labels
 
 
 class Flat(Replay):

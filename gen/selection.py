@@ -40,6 +40,8 @@ class Made:
     real: Features
     signs: tuple[str, ...]
     """Of collapse."""
+    missing: tuple[str, ...]
+    """Of classes that are hardly there: collapse, unless the generator still learns them."""
 
 
 def make(published: Published, prepared: Prepared, space: Space) -> Made:
@@ -49,13 +51,14 @@ def make(published: Published, prepared: Prepared, space: Space) -> Made:
     made = published.generate(SAMPLES, SEED) if sampler else published.translate(inputs)
     features = space.extractor.features(made)
     signs = health.too_alike(features, space.select)
+    missing: list[str] = []
     shares, wanted = (space.extractor.shares(side, health.SURE) for side in (features, space.select))
     if shares and wanted and health.lifelike(features, space.select):
-        signs += health.missing_modes(shares, wanted, space.extractor.labels)
+        missing = health.missing_modes(shares, wanted, space.extractor.labels)
     if not sampler:
         targets = prepared.images("select", prepared.target)[:SAMPLES]
         signs += health.copies((inputs, made, targets), (space.extractor.features(inputs), features, space.select))
-    return Made(features, space.select, tuple(signs))
+    return Made(features, space.select, tuple(signs), tuple(missing))
 
 
 def measure(made: Made, images: int) -> Selected:

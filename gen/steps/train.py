@@ -202,7 +202,10 @@ def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space
         kept.select(selection.measure(made, kept.training.images))
     # What is untrained shows every sign.
     if kept.training.images:
-        kept.notice([*kept.training.trainer.signs(kept.losses()), *(made.signs if made else ())])
+        signs = [*kept.training.trainer.signs(kept.losses()), *(made.signs if made else ())]
+        # A generator that has just become better may learn tomorrow what it does not show today.
+        settled = kept.stale > 0 or kept.training.images >= kept.training.config.images
+        kept.notice([*signs, *(made.missing if made and settled else ())])
 
 
 def _grid(published: Published, prepared: Prepared) -> images.Pixels:

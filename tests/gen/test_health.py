@@ -1,5 +1,6 @@
 """Signs of collapse: planted ones are seen, healthy generators show none, and what the config says is done."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,20 @@ def test_what_is_measured_shows_the_signs(name: str, tmp_path: Path) -> None:
     told = [tuple(record["signs"]) for record in records if "signs" in record]
     assert [sign for signs in told for sign in signs] == [sign for one in seen for sign in one.signs]
     assert told  # hardly trained, it makes one grey image
+
+
+@pytest.mark.parametrize(("distances", "told"), [((1.0, 0.5, 0.25), [96]), ((0.5, 1.0, 1.0), [64, 96])])
+def test_classes_that_may_still_be_learnt_are_not_missed_yet(
+    distances: tuple[float, ...], told: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing ones are told of a generator that got no better, and of one at its end."""
+    made, _ = fabricated.workspace(tmp_path)
+    files.write(made.params_file, fabricated.PARAMS.replace("images: 64, batch: 16", "images: 96, batch: 16"))
+    values = dict(zip((32, 64, 96), distances, strict=True))
+    real = selection.make
+    monkeypatch.setattr(selection, "make", lambda *given: replace(real(*given), missing=("missing modes: 7",)))
+    monkeypatch.setattr(selection, "measure", lambda _, images: selection.Selected(images, values[images], 0.1))
+    step.train(made, config.load(made.params_file), "vae", code={}, say=lambda _: None)
+    records = files.Journal.read(made.train("vae") / "journal.jsonl")
+    missed = [record["images"] for record in records if "missing modes: 7" in record.get("signs", [])]
+    assert missed == told

@@ -154,8 +154,8 @@ def team(device: torch.device) -> Iterator[Team]:
                 "Run the same command again: it goes on from the newest checkpoint."
             ) from error
         raise
-    finally:
-        distributed.destroy_process_group()
+    # Not after a failure: it would wait for what the others send no more.
+    distributed.destroy_process_group()
 
 
 def _meet(device: torch.device) -> Team:

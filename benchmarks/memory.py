@@ -27,8 +27,8 @@ RESIDENT = 400_000
 STREAMED = (10_000, 100_000, 1_000_000, 10_000_000)
 ROUNDS = 5
 VAE = {
-    "family": "vae", "network": "convolutional", "dataset": "d", "latent_dim": 16, "width": 16, "batch": 64,
-    "learning_rate": 0.001, "images": 10**12, "log_every": 10**12, "checkpoint_every": 10**12,
+    "family": "vae", "network": "convolutional", "dataset": "d", "init": "random", "latent_dim": 16, "width": 16,
+    "batch": 64, "learning_rate": 0.001, "images": 10**12, "log_every": 10**12, "checkpoint_every": 10**12,
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ datasets:
 models:
   vae: {{family: vae, dataset: digits, network: convolutional, width: 16, images: {images}, batch: 64, seed: {seed},
         learning_rate: 0.001, log_every: 256, checkpoint_every: 12000}}
-judge: {{samples: 512, seed: 0, resamples: 10, margin: 2.0}}
+judge: {{samples: 512, seed: 0, resamples: 10}}
 """
 Points = Counter[tuple[str, int, float]]
 T = TypeVar("T")

@@ -41,6 +41,7 @@ def heaps(workspace: Workspace, params: Params) -> list[Heap]:
         ],
         "downloads: public datasets, fetched again when needed": [private / "downloads"],
         "checkpoints: of trainings that were broken off": [private / "checkpoints"],
+        "trials: models that were trained beside the pipeline": [private / "trials"],
         "left-overs: of processes that died while they wrote": list(_leftovers(workspace)),
         "old runs: of models and datasets that params.yaml no longer names": list(_old(workspace, params)),
         "old versions: in DVC's cache, of what nothing names any more": stages.unused(

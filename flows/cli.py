@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "Models": (registry.models, registry.compare, registry.promote, registry.rollback),
     "Images": (images.generate, images.translate),
-    "Workspace": (upkeep.init, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
+    "Workspace": (upkeep.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
 }
 
 

@@ -23,13 +23,18 @@ def edit(path: Path, assignments: Sequence[str]) -> None:
     Raises BadParamsError, and leaves the file as it is, for an unknown key, a value that does not parse, and a
     result that no family, source or dataset accepts.
     """
+    text, _ = changed(path, assignments)
+    if text != path.read_text(encoding="utf-8"):
+        files.write(path, text)
+
+
+def changed(path: Path, assignments: Sequence[str]) -> tuple[str, Params]:
+    """What a params.yaml would be with assignments applied, as text and as params. Raises BadParamsError as `edit`."""
     config.read_yaml(path)  # a file that is no YAML is told of in its own words
-    before = text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     for assignment in assignments:
         text = assign(text, assignment)
-    check(YAML(typ="safe").load(text))
-    if text != before:
-        files.write(path, text)
+    return text, check(YAML(typ="safe").load(text))
 
 
 def assign(text: str, assignment: str) -> str:

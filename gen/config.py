@@ -16,6 +16,8 @@ from gen.families.base import CHAMPION_OF, RANDOM, ModelConfig, Precision
 from gen.strict import Strict, nearest, parse
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+UNMEASURED = 0.1
+"""The minimum effect where nobody has measured what seeds do (`genflows luck`)."""
 
 
 class Machine(Strict):
@@ -69,8 +71,38 @@ class Judge(Strict):
     """Seed of the noise and of the resamples."""
     resamples: int = Field(default=50, ge=10)
     """Half-samples from which the spread of a figure is estimated."""
-    margin: float = Field(default=2.0, ge=0)
-    """A challenger must be better by this many spreads of the difference."""
+
+
+class Promotion(Strict):
+    """When a challenger takes the champion's place. What is measured does not depend on it."""
+
+    false_per_year: float = Field(default=0.5, gt=0)
+    """Promotions in a year, in one task, that are let pass though the challenger is not better."""
+    verdicts_per_year: float = Field(default=365, ge=1)
+    """How often the schedule judges one task."""
+    minimum_effect: dict[str, float] = Field(default_factory=dict)
+    """By dataset: the least gain that counts, as a part of the way from the champion to a perfect generator."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Promotion":
+        for name, effect in self.minimum_effect.items():
+            if not 0 <= effect < 1:
+                raise ValueError(f"`minimum_effect.{name}` is {effect:g}, but it is from 0 to below 1")
+        if self.false_per_year > self.verdicts_per_year / 2:
+            raise ValueError(
+                f"`false_per_year` is {self.false_per_year:g} of {self.verdicts_per_year:g} verdicts: with more than "
+                "half of them false nothing would be judged"
+            )
+        return self
+
+    def level(self, contenders: int) -> float:
+        """The chance of a false promotion that one verdict may take, when the best of so many models is judged."""
+        # The best of several was chosen by the same figure: each is a chance to be wrong (Bonferroni).
+        return self.false_per_year / self.verdicts_per_year / contenders
+
+    def effect(self, dataset: str) -> float:
+        """The minimum effect on a dataset."""
+        return self.minimum_effect.get(dataset, UNMEASURED)
 
 
 @dataclass(frozen=True)
@@ -83,6 +115,7 @@ class Params:
     machine: Machine
     datasets: Mapping[str, Dataset]
     judge: Judge
+    promotion: Promotion
     blocks: Mapping[str, Mapping[str, Any]]
 
     def dataset(self, name: str) -> Dataset:
@@ -157,7 +190,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except YAMLError as error:
         raise BadParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}. Mend that line.") from None
     if not isinstance(values, dict):
-        raise BadParamsError(f"{path} holds no mapping; it needs the blocks machine, datasets, models and judge.")
+        raise BadParamsError(
+            f"{path} holds no mapping; it needs the blocks machine, datasets, models, judge and promotion."
+        )
     return values
 
 
@@ -168,7 +203,7 @@ def load(path: Path) -> Params:
 
 def from_values(values: Mapping[str, Any]) -> Params:
     """Check the values of a params.yaml. Raises UserError that names the key, the value and the way out."""
-    blocks = ["machine", "datasets", "models", "judge"]
+    blocks = ["machine", "datasets", "models", "judge", "promotion"]
     for key in values:
         if key not in blocks:
             raise BadParamsError(f"params.yaml: `{key}` is not a known block. {nearest(key, blocks)}")
@@ -181,8 +216,19 @@ def from_values(values: Mapping[str, Any]) -> Params:
         machine=parse(Machine, values.get("machine", {}), "machine"),
         datasets={name: parse(Dataset, block, f"datasets.{name}") for name, block in datasets.items()},
         judge=parse(Judge, values.get("judge", {}), "judge"),
+        promotion=_promotion(values, list(datasets)),
         blocks=models,
     )
+
+
+def _promotion(values: Mapping[str, Any], datasets: list[str]) -> Promotion:
+    promotion = parse(Promotion, values.get("promotion", {}), "promotion")
+    for name in promotion.minimum_effect:
+        if name not in datasets:
+            raise BadParamsError(
+                f"params.yaml: `promotion.minimum_effect.{name}` names no dataset. {nearest(name, datasets)}"
+            )
+    return promotion
 
 
 def _named(values: Mapping[str, Any], kind: str) -> dict[str, Any]:

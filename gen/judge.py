@@ -5,10 +5,9 @@ images have in common cancels, and the spread of the difference over half-sample
 (why half-samples need no factor stands in gen.metrics.halves).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from gen import guards
 from gen.artifact import Published
@@ -16,10 +15,9 @@ from gen.config import Judge
 from gen.datasets import Prepared
 from gen.guards import Guard
 from gen.measure import measure
-from gen.metrics.card import Card, Figure, finite
+from gen.metrics.card import Figure, finite
 from gen.reference import Reference
-
-Decision = Literal["promote", "keep", "undecided"]
+from gen.ruling import Decision, Gain, Standard, decide
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,10 @@ class Verdict:
     reasons: tuple[str, ...]
     challenger: Score
     champion: Score | None = None
-    difference: float | None = None
-    """Challenger's value less the champion's; where lower is better, one below 0 is for the challenger."""
-    spread: float | None = None
-    """Of the difference, over paired half-samples."""
+    gain: Gain | None = None
+    """The challenger's, over the champion; None where there was nothing to compare."""
+    standard: Standard | None = None
+    """What it was held to."""
     metric: str | None = None
     eval_id: str | None = None
     guards: tuple[Guard, ...] = ()
@@ -71,30 +69,27 @@ class Verdict:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
         """The verdict that `to_json` wrote."""
-        champion = values["champion"]
+        champion, gain, standard = (values[name] for name in ("champion", "gain", "standard"))
         return cls(
             **{
                 **values,
                 "reasons": tuple(values["reasons"]),
                 "challenger": Score(**values["challenger"]),
                 "champion": champion and Score(**champion),
+                "gain": gain and Gain(**gain),
+                "standard": standard and Standard(**standard),
                 "guards": tuple(Guard(**guard) for guard in values.get("guards", ())),
             }
         )
 
 
-@dataclass(frozen=True)
-class Ruling:
-    """What follows from two figures alone."""
-
-    decision: Decision
-    reason: str
-    difference: float | None = None
-    spread: float | None = None
-
-
 def judge(
-    challenger: Contender, champion: Contender | None, prepared: Prepared, reference: Reference, settings: Judge
+    challenger: Contender,
+    champion: Contender | None,
+    prepared: Prepared,
+    reference: Reference,
+    settings: Judge,
+    standard: Standard,
 ) -> Verdict:
     """Measure both on the current reference and decide. A champion that is the challenger is not measured again.
 
@@ -113,7 +108,7 @@ def judge(
     else:
         known = measure(champion.published, prepared, reference, settings)
         ours = known.deciding
-    ruling = decide(theirs, ours, settings.margin)
+    ruling = decide(theirs, ours, standard)
     found = guards.check(measured.named, known.named if known else None)
     failed = [guard.reason for guard in found if not guard.passed]
     return Verdict(
@@ -121,67 +116,12 @@ def judge(
         reasons=(*reasons, ruling.reason, *failed),
         challenger=_score(challenger, theirs),
         champion=None if champion is None else _score(champion, ours),
-        difference=ruling.difference,
-        spread=ruling.spread,
+        gain=ruling.gain,
+        standard=standard,
         metric=theirs.name,
         eval_id=theirs.card.eval_id,
         guards=found,
     )
-
-
-def decide(challenger: Figure, champion: Figure | None, margin: float) -> Ruling:
-    """Promote a challenger that is better by more than `margin` spreads of the paired difference.
-
-    Keep the champion when the challenger is worse by more than that, is not finite, or is no better than doing
-    nothing; else nothing is decided. Without a champion figure any sound challenger is promoted. Figures of different
-    eval cards are never compared.
-    """
-    name, value = challenger.name, challenger.value
-    if not math.isfinite(value):
-        return Ruling("keep", f"The challenger's {name} is not finite: its weights hold NaN or infinity.")
-    if challenger.baseline is not None and challenger.cost >= challenger.sign * challenger.baseline:
-        return Ruling(
-            "keep",
-            f"The challenger's {name} of {value:.4g} is no better than doing nothing ({challenger.baseline:.4g}).",
-        )
-    if champion is None:
-        return Ruling("promote", f"The challenger's {name} is {value:.4g}{_context(challenger)}, with nothing to beat.")
-    if differing := differences(challenger.card, champion.card):
-        return Ruling("undecided", f"The two were measured differently ({', '.join(differing)}): they have no order.")
-    if not math.isfinite(champion.value):
-        return Ruling("promote", f"The champion's {name} is not finite, the challenger's is {value:.4g}.")
-    return _by_margin(challenger, champion, margin)
-
-
-def _by_margin(challenger: Figure, champion: Figure, margin: float) -> Ruling:
-    difference = challenger.value - champion.value
-    figures = (
-        f"{challenger.name} {challenger.value:.4g} against the champion's {champion.value:.4g}{_context(champion)}"
-    )
-    if challenger.halves is None or champion.halves is None:
-        why = "half of the images are too few to tell how far chance moves it"
-        fix = "Bring more images to `report`, or lower the dataset's `feature_dim` and train its extractor again."
-        return Ruling("undecided", f"{figures}, but {why}. {fix}", difference)
-    spread = float((challenger.halves - champion.halves).std(ddof=1))
-    needed = margin * spread
-    amount = f"{abs(difference):.4g}, where chance moves the difference by {spread:.4g} and {needed:.4g} is asked for"
-    if challenger.sign * difference < -needed:
-        return Ruling("promote", f"{figures}: better by {amount}.", difference, spread)
-    if challenger.sign * difference > needed:
-        return Ruling("keep", f"{figures}: worse by {amount}.", difference, spread)
-    return Ruling("undecided", f"{figures}: they differ by {amount}.", difference, spread)
-
-
-def differences(one: Card, other: Card) -> list[str]:
-    """The fields in which two eval cards differ."""
-    theirs = asdict(other)
-    return [field for field, value in asdict(one).items() if value != theirs[field]]
-
-
-def _context(figure: Figure) -> str:
-    known = {"a perfect generator": figure.floor, "doing nothing": figure.baseline}
-    parts = [f"{who} {value:.4g}" for who, value in known.items() if value is not None]
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _unfit(champion: Published, prepared: Prepared) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from gen import changes, charts, files
 from gen.changes import Change
 from gen.config import Params
+from gen.ruling import Gain
 from gen.workspace import Workspace
 
 TEMPLATE = "report.html.j2"
@@ -129,7 +130,9 @@ def _verdicts(workspace: Workspace) -> list[dict[str, Any]]:
             for who in ("challenger", "champion")
             if verdict[who]
         ]
-        found.append({**verdict, "dataset": dataset, "task": task, "done": DONE[verdict["decision"]], "sides": sides})
+        gain = verdict["gain"] and charts.gain(Gain(**verdict["gain"]), verdict["metric"].replace("_", " "))
+        facts = {"dataset": dataset, "task": task, "done": DONE[verdict["decision"]], "sides": sides, "chart": gain}
+        found.append({**verdict, **facts})
     return found
 
 

@@ -86,7 +86,6 @@ judge:
   samples: 512
   seed: 0
   resamples: 10
-  margin: 2.0
 """
 
 

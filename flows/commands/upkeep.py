@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.completion import names
-from flows.terminal import duration, hanging, size, table
-from gen.errors import BadParamsError
+from flows.terminal import duration, figure, hanging, narration, size, table
+from gen.errors import BadParamsError, UserError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
     from flows.budgets import Budget
+    from flows.luck import Recipe
     from gen.config import Machine, Params
 
 
@@ -36,6 +37,39 @@ def init(
         found = [budgets.budget(name, block, rates[name], seconds) for name, block in wanted.items()]
         settings.edit(workspace.params_file, [setting for each in found for setting in each.settings()])
     _show_budgets(found, params.machine)
+
+
+def luck(
+    models: Annotated[
+        list[str], typer.Argument(help="Models to train again and again.", autocompletion=names("models"))
+    ],
+    seeds: Annotated[int, typer.Option(min=5, help="How often each; ten tell more.")] = 10,
+) -> None:
+    """Measure what another seed alone does to a figure, and let the judge ask for a gain beyond it."""
+    workspace = Workspace.find()
+    from flows import luck, settings, stages
+    from gen import config
+
+    with stages.exclusive(workspace):
+        params = settings.check(config.read_yaml(workspace.params_file))
+        for model in models:
+            params.model(model)
+        with narration() as say:
+            recipes = luck.measure(workspace, params, models, seeds, say)
+        effects = luck.effects(recipes)
+        for dataset, effect in effects.items():
+            if effect >= 1:
+                raise UserError(
+                    f"Seeds move the figures on `{dataset}` by as much as there is to gain, so no gain can be told "
+                    "from luck. Train longer, choose a steadier recipe, or set `promotion.minimum_effect` by hand."
+                )
+        settings.edit(
+            workspace.params_file,
+            [f"promotion.minimum_effect.{dataset}={effect:g}" for dataset, effect in effects.items()],
+        )
+    _show_luck(recipes)
+    for dataset, effect in effects.items():
+        print(f"params.yaml: promotion.minimum_effect.{dataset} is {effect:g} now.")
 
 
 def data(
@@ -170,6 +204,25 @@ def _show_budgets(budgets: "list[Budget]", machine: "Machine") -> None:
     at_once = min(training_slots(machine), len(budgets))
     total = wall_time({each.model: each.seconds for each in budgets}, at_once)
     print(f"Training takes about {duration(total)} in all, {at_once} at once, on this machine as it is now.")
+
+
+def _show_luck(recipes: "list[Recipe]") -> None:
+    rows = [
+        (
+            recipe.model,
+            recipe.figures[0].name,
+            f"{recipe.luck.seeds}",
+            figure(recipe.luck.mean),
+            figure(recipe.luck.deviation),
+            figure(recipe.luck.floor),
+            f"{recipe.luck.minimum_effect:.1%}",
+        )
+        for recipe in recipes
+    ]
+    columns = ("seeds", "mean", "deviation", "floor", "by luck")
+    print()
+    table(("model", "figure", *columns), rows, numbers=columns)
+    print("\nBy luck: what one seed gains over another in one of twenty pairs, as a part of the way to the floor.")
 
 
 def _rate(images: float) -> str:

@@ -2,10 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gen import artifact, files, guards
 from gen import judge as court
@@ -17,6 +15,7 @@ from gen.judge import Contender, Verdict
 from gen.measure import pictures
 from gen.metrics.card import Figure
 from gen.reference import Reference
+from gen.ruling import Standard
 from gen.runs import Identity
 from gen.steps.publish import publish
 from gen.tracking import registry
@@ -24,6 +23,9 @@ from gen.tracking.promotion import promote
 from gen.tracking.registry import Version, registered_name
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
+
+MOST_OF_A_TAG = 4000
+"""Characters of a tag that MLflow keeps."""
 
 
 def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: Store | None = None) -> Verdict:
@@ -34,10 +36,11 @@ def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: 
     current data, ChampionMovedError when the champion was moved meanwhile, TrackingUnavailable when MLflow does not
     answer: then nothing is decided.
     """
-    model = best(workspace, params, dataset, task)
+    contenders = ranked(workspace, params, dataset, task)
     store = store or connect(workspace)
-    challenger = _register(workspace, params, model, store)
-    case = Case(workspace, params, dataset, challenger, registry.champion(store, challenger.name))
+    challenger = _register(workspace, params, contenders[0], store)
+    standard = Standard(params.promotion.level(len(contenders)), params.promotion.effect(dataset))
+    case = Case(workspace, params, dataset, standard, challenger, registry.champion(store, challenger.name))
     folder = workspace.verdict(dataset, task)
     known = read(folder)
     if known and files.read_json(folder / "run.json")["key"] == case.identity.key:
@@ -49,29 +52,25 @@ def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: 
     return verdict
 
 
-def best(workspace: Workspace, params: Params, dataset: str, task: str) -> str:
-    """Name of the model of a task whose deciding figure is best, among those measured on the current data.
+def ranked(workspace: Workspace, params: Params, dataset: str, task: str) -> list[str]:
+    """Names of the models of a task that are measured on the current data, the best by its deciding figure first.
 
     One that a guard would keep out if it were the first of its task comes after all others. Raises UserError when
     there is none.
     """
-    values = {}
+    places = {}
     for model in params.blocks:
         config = params.model(model)
         if (config.dataset, config.task) == (dataset, task) and _is_current(workspace, model):
-            metrics = files.read_json(workspace.evaluate(model) / "metrics.json")
-            figure = _deciding(metrics)
-            cost = math.inf if figure["value"] is None else figure["value"] * (1 if figure["lower_is_better"] else -1)
-            known = {
-                item["name"]: Figure.from_json(item) for item in metrics["figures"] if item["name"] in guards.NAMES
-            }
-            values[model] = (not all(guard.passed for guard in guards.check(known, None)), cost, model)
-    if not values:
+            known, deciding = _figures(workspace, model)
+            kept_out = not all(guard.passed for guard in guards.check(known, None))
+            places[model] = (kept_out, math.inf if math.isnan(deciding.value) else deciding.cost, model)
+    if not places:
         raise UserError(
             f"No model of the task `{task}` on dataset `{dataset}` is trained and measured on the current data. "
             "Run `genflows retrain`, or `dvc repro`, and judge again."
         )
-    return min(values, key=lambda model: values[model])
+    return sorted(places, key=lambda model: places[model])
 
 
 def read(folder: Path) -> Verdict | None:
@@ -92,23 +91,25 @@ def _is_current(workspace: Workspace, model: str) -> bool:
         return False
 
 
-def _deciding(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The figure that a model is ranked by."""
-    return next(figure for figure in metrics["figures"] if figure["name"] == metrics["rank_by"])
+def _figures(workspace: Workspace, model: str) -> tuple[dict[str, Figure], Figure]:
+    """A model's figures by name, and the one that it is ranked by."""
+    metrics = files.read_json(workspace.evaluate(model) / "metrics.json")
+    known = {figure["name"]: Figure.from_json(figure) for figure in metrics["figures"]}
+    return known, known[metrics["rank_by"]]
 
 
 def _register(workspace: Workspace, params: Params, model: str, store: Store) -> Version:
     """The registered version of a model's weights; only other weights make another version."""
     run = publish(workspace, params, model, store)
     train, config = workspace.train(model), params.model(model)
-    figure = _deciding(files.read_json(workspace.evaluate(model) / "metrics.json"))
+    _, figure = _figures(workspace, model)
     tags = {
         "model": model,
         **{name: getattr(config, name) for name in ("family", "dataset", "task")},
-        "metric": figure["name"],
-        "value": "" if figure["value"] is None else repr(figure["value"]),
-        "eval_id": figure["eval_id"],
-        "lower_is_better": json.dumps(figure["lower_is_better"]),
+        "metric": figure.name,
+        "value": "" if math.isnan(figure.value) else repr(figure.value),
+        "eval_id": figure.card.eval_id,
+        "lower_is_better": json.dumps(figure.lower_is_better),
     }
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
     return registry.register(store, name, key, run, files.manifest_digest(train), tags)
@@ -121,6 +122,7 @@ class Case:
     workspace: Workspace
     params: Params
     dataset: str
+    standard: Standard
     challenger: Version
     champion: Version | None
 
@@ -130,7 +132,11 @@ class Case:
         reference = self.workspace.reference(self.dataset)
         return Identity(
             command=f"genflows judge {self.dataset}",
-            params={"judge": self.params.judge.model_dump(), "withdrawn": self.challenger.withdrawn},
+            params={
+                "judge": self.params.judge.model_dump(),
+                "standard": asdict(self.standard),
+                "withdrawn": self.challenger.withdrawn,
+            },
             inputs={
                 "challenger": self.challenger.digest,
                 "champion": self.champion.digest if self.champion else "",
@@ -154,7 +160,7 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
         raise
     except UserError as error:
         champion, unusable = None, str(error)
-    verdict = court.judge(challenger, champion, prepared, reference, case.params.judge)
+    verdict = court.judge(challenger, champion, prepared, reference, case.params.judge, case.standard)
     if unusable:
         reasons = ("The champion cannot be measured, so nothing is decided; `genflows promote` is yours.", unusable)
         verdict = replace(verdict, decision="undecided", reasons=reasons)
@@ -164,8 +170,20 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
     # What made a model the champion is worth more than the note that it still is.
     if not (known and champion and known.challenger.key == challenger.key == champion.key):
         _write(case, folder, verdict, prepared, [challenger, champion])
-        registry.record_verdict(store, case.challenger, verdict.decision)
+        registry.record_verdict(store, case.challenger, _tags(verdict))
     return verdict
+
+
+def _tags(verdict: Verdict) -> dict[str, str]:
+    """The verdict as tags of the challenger: by them versions are found in MLflow."""
+    figures = {**asdict(verdict.gain), "level": verdict.standard.level} if verdict.gain and verdict.standard else {}
+    return {
+        "verdict": verdict.decision,
+        "verdict.reasons": " ".join(verdict.reasons)[:MOST_OF_A_TAG],
+        "verdict.champion": str(verdict.champion.version) if verdict.champion else "",
+        "verdict.kept_out_by": ", ".join(guard.figure for guard in verdict.guards if not guard.passed),
+        **{f"verdict.gain.{name}": repr(value) for name, value in figures.items()},
+    }
 
 
 def _contender(store: Store, version: Version, device: str) -> Contender:

@@ -70,10 +70,11 @@ def register(store: Store, name: str, key: str, run: str, digest: str, tags: Map
         return _one(store, name, number)
 
 
-def record_verdict(store: Store, version: Version, decision: str) -> None:
-    """Write the judge's decision on a version. Raises TrackingUnavailable."""
+def record_verdict(store: Store, version: Version, tags: Mapping[str, str]) -> None:
+    """Write what the judge decided on a version. Raises TrackingUnavailable."""
     with store.asking(f"recording the verdict on `{version.name}`"):
-        store.client.set_model_version_tag(version.name, str(version.number), "verdict", decision)
+        for tag, value in tags.items():
+            store.client.set_model_version_tag(version.name, str(version.number), tag, value)
 
 
 def versions(store: Store, name: str | None = None) -> list[Version]:

@@ -28,7 +28,7 @@ models:
   vae: {family: vae, dataset: boxes, network: convolutional, latent_dim: 4, width: 4, images: 1024, batch: 16,
         learning_rate: 0.003, log_every: 128, checkpoint_every: 256, init: champion-of-boxes,
         refresh: {images: 256, learning_rate: 0.0005, checkpoint_every: 128}}
-judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
+judge: {samples: 64, seed: 0, resamples: 10}
 """
 NAME = "champion-of-boxes"
 

@@ -22,7 +22,7 @@ datasets:
 models:
   vae: {family: vae, dataset: stripes, network: convolutional, init: random, latent_dim: 4, width: 4,
         images: 512, batch: 32, learning_rate: 0.001, log_every: 128, checkpoint_every: 256}
-judge: {samples: 512, seed: 0, resamples: 10, margin: 2.0}
+judge: {samples: 512, seed: 0, resamples: 10}
 """
 
 

@@ -32,7 +32,7 @@ models:
         images: 64, batch: 16, learning_rate: 0.001, log_every: 16, checkpoint_every: 32}
   edges2digits: {family: cyclegan, dataset: edges2digits, network: translator, init: random, width: 4,
                  blocks: 1, halvings: 1, images: 16, batch: 4, learning_rate: 0.0004, log_every: 4, checkpoint_every: 8}
-judge: {samples: 64, seed: 0, resamples: 10, margin: 2.0}
+judge: {samples: 64, seed: 0, resamples: 10}
 """
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gen.config import Params
 from gen.guards import Guard
 from gen.judge import Score, Verdict
 from gen.report import render, write
+from gen.ruling import Gain, Standard
 from gen.steps.compare import compare
 from gen.workspace import Workspace
 from tests.gen import fabricated
@@ -54,7 +56,15 @@ def verdict(workspace: Workspace, dataset: str, task: str, decision: str) -> Non
     )
     guard = Guard("coverage", False, 0.3, 0.6, floor=0.99, champion=0.8, reason="")
     found = Verdict(
-        decision, ("It is <b>better</b> by 5.",), challenger, champion, -5.0, 0.7, "frechet", "e" * 64, (guard,)
+        decision,
+        ("It is <b>better</b> by 5.",),
+        challenger,
+        champion,
+        Gain(5.0, 2.6, 7.4, needed=3.5),
+        Standard(0.001, 0.1),
+        "frechet",
+        "e" * 64,
+        (guard,),
     )  # type: ignore[arg-type]
     with files.fresh_folder(workspace.verdict(dataset, task)) as folder:
         files.write_json(folder / "verdict.json", found.to_json())
@@ -173,7 +183,7 @@ def test_report_tells_what_changed_and_remembers_it(workspace: Workspace, params
     assert "first report" in Page(write(workspace, params).read_text()).text
     assert "Nothing changed since the last report. Verdicts" in Page(write(workspace, params).read_text()).text
 
-    other = Params(params.machine, params.datasets, params.judge, {**params.blocks})
+    other = replace(params, blocks={**params.blocks})
     other.blocks["vae"] = {**params.blocks["vae"], "latent_dim": 6}  # type: ignore[index]
     fabricated.trained(workspace, other, "vae")
     fabricated.evaluated(workspace, "vae", 20.0)

@@ -13,6 +13,7 @@ from gen.config import Judge, Params
 from gen.datasets import SPLITS, Prepared
 from gen.images import Pixels, to_float
 from gen.reference import Reference
+from gen.ruling import Standard
 from gen.shards import write_shards
 from gen.steps.reference import reference
 from gen.workspace import Workspace
@@ -20,7 +21,8 @@ from gen.workspace import Workspace
 SIZE = 12
 NAMES = ["lies", "stands", "cross"]
 COUNTS = {"train": 300, "select": 60, "report": 120}
-SETTINGS = Judge(samples=200, seed=0, resamples=40, margin=2.0)
+SETTINGS = Judge(samples=200, seed=0, resamples=40)
+STANDARD = Standard(level=0.02, effect=0.1)
 PARAMS = {
     "datasets": {
         name: {"source": {"kind": "folder"}, "size": SIZE, "channels": 1, "extractor": "bars", "feature_dim": 16}

@@ -24,8 +24,10 @@ import torch
 
 from gen import config, files
 from gen.config import Params
-from gen.datasets import Prepared, write_shards
+from gen.datasets import Prepared
+from gen.families.base import RANDOM
 from gen.families.gan import GanTrainer, Generator
+from gen.shards import write_shards
 from gen.steps.extractor import extractor
 from gen.steps.ingest import ingest
 from gen.steps.prepare import prepare
@@ -84,7 +86,7 @@ def _without_digits(root: Path, seed: int) -> list[str]:
     """Take LOST digits out of the split `train` alone; returns the signs that name one of them."""
     folder = root / "data" / "prepared" / "small"
     prepared = Prepared(folder)
-    pixels, labels = prepared.images("train", "images"), prepared.labels("train", "images")
+    pixels, labels = prepared.images("train", "images")[:], prepared.labels("train", "images")
     lost = np.random.default_rng(seed).choice(10, LOST, replace=False)
     kept = ~np.isin(labels, lost)
     shutil.rmtree(folder / "train" / "images")
@@ -133,7 +135,7 @@ KINDS = {
 
 def params(kind: Kind, seed: int) -> Params:
     """As a params.yaml would say it: one milestone, at the end."""
-    block = {**MODELS[kind.model], **kind.keys, "seed": seed}
+    block = {**MODELS[kind.model], **kind.keys, "init": RANDOM, "seed": seed}
     return config.from_values(
         {"datasets": DATASETS, "models": {kind.model: {**block, "checkpoint_every": block["images"]}}}
     )
@@ -142,6 +144,7 @@ def params(kind: Kind, seed: int) -> Params:
 def prepared(root: Path) -> None:
     """All that a training reads, made by the steps themselves."""
     workspace, any_params = Workspace(root), params(KINDS["healthy GAN"], 0)
+    files.write(workspace.start(RANDOM), "weights drawn from the seed\n")
     for name in DATASETS:
         ingest(workspace, any_params, name, say=lambda _: None)
     for name in ("digits", "small"):

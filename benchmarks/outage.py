@@ -45,8 +45,8 @@ machine: {{device: cpu, threads: 1}}
 datasets:
   digits: {{source: {{kind: mnist-5k}}, size: 28, channels: 1, extractor: digits, extractor_images: 12800}}
 models:
-  vae: {{family: vae, dataset: digits, network: convolutional, width: 16, images: {images}, batch: 64, seed: {seed},
-        learning_rate: 0.001, log_every: 256, checkpoint_every: 12000}}
+  vae: {{family: vae, dataset: digits, network: convolutional, init: random, width: 16, images: {images}, batch: 64,
+        seed: {seed}, learning_rate: 0.001, log_every: 256, checkpoint_every: 12000}}
 judge: {{samples: 512, seed: 0, resamples: 10}}
 """
 Points = Counter[tuple[str, int, float]]

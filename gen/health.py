@@ -6,6 +6,7 @@ import numpy as np
 
 from gen.images import Pixels
 from gen.metrics.distribution import Features
+from gen.metrics.neighbours import among_themselves, blocks
 
 ALIKE = 0.1
 """Share of the real images' variance below which generated images are too much alike."""
@@ -45,8 +46,9 @@ def lifelike(made: Features, real: Features) -> bool:
     Among them lies what is no further from one of them than its own third neighbour (Kynkaanniemi et al. 2019). A
     generator that has hardly learnt anything yet has no classes to miss.
     """
-    radius = np.sort(_squared_distances(real, real), axis=1)[:, NEIGHBOURS]
-    return float((_squared_distances(made, real) <= radius).any(1).mean()) > LIFELIKE
+    radius = among_themselves(real, NEIGHBOURS)[0][:, -1]
+    among = sum(int((squared <= radius).any(1).sum()) for _, squared in blocks(made, real))
+    return among > LIFELIKE * len(made)
 
 
 def copies(pixels: Sequence[Pixels], features: Sequence[Features]) -> list[str]:
@@ -62,12 +64,6 @@ def copies(pixels: Sequence[Pixels], features: Sequence[Features]) -> list[str]:
     if share >= COPIED or np.linalg.norm(centre - goal) <= STAYED * np.linalg.norm(start - goal):
         return []
     return [f"the translator copies its input: it goes {share:.1%} of the way"]
-
-
-def _squared_distances(some: Features, others: Features) -> Features:
-    """[N, d] and [M, d] to [N, M]."""
-    squares = (some**2).sum(1)[:, None] + (others**2).sum(1) - 2 * some @ others.T
-    return np.asarray(np.maximum(squares, 0))
 
 
 def _difference(some: Pixels, others: Pixels) -> float:

@@ -22,7 +22,7 @@ from gen.images import Pixels, grid, side_by_side, to_float
 from gen.metrics import likelihood, manifold, memorisation, translation
 from gen.metrics.card import Card, Figure
 from gen.metrics.distribution import VERSIONS
-from gen.metrics.halves import half_samples
+from gen.metrics.halves import half_samples, whole_first
 from gen.reference import REPORT, Reference, subsets
 
 UNITS = {
@@ -156,7 +156,7 @@ def _manifold(generated: NDArray[np.float32], reference: Reference, settings: Ju
     """Fidelity and coverage, with those of the half-samples that the distances have."""
     counts = {"generated": len(generated), "real": len(reference.features)}
     halves = subsets(len(reference.features), len(generated), settings.seed, settings.resamples)
-    in_real, in_generated = (np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in halves)
+    in_real, in_generated = map(whole_first, halves)
     return [
         Figure(
             name=name,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.metrics import frechet, kernel
-from gen.metrics.halves import Mask
+from gen.metrics.halves import Mask, whole_first
 
 VERSIONS: Mapping[str, int] = {"frechet": frechet.VERSION, "kernel": kernel.VERSION}
 Features = NDArray[np.float32]
@@ -52,7 +52,5 @@ def _frechet_halves(
 
 def kernel_with_halves(features: Features, generated: Features, in_real: Mask, in_generated: Mask) -> Distance:
     """The kernel distance from real to generated features, and between the half-samples of the masks."""
-    # The whole sets are one more pair of masks: one pass over the kernel serves them all.
-    with_all = [np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in (in_real, in_generated)]
-    values = kernel.subset_distances(features, generated, *with_all)
+    values = kernel.subset_distances(features, generated, whole_first(in_real), whole_first(in_generated))
     return Distance(float(values[0]), values[1:])

@@ -21,3 +21,13 @@ def half_samples(count: int, resamples: int, generator: torch.Generator) -> Mask
     for mask in masks:
         mask[torch.randperm(count, generator=generator)[:kept].numpy()] = True
     return masks
+
+
+def whole(count: int) -> Mask:
+    """The mask [1, count] that keeps every image."""
+    return np.ones((1, count), np.bool_)
+
+
+def whole_first(masks: Mask) -> Mask:
+    """Masks [R + 1, count]: the whole set, then the given subsets [R, count]. So one pass measures them all."""
+    return np.vstack([whole(masks.shape[1]), masks])

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import TooFewImagesError
-from gen.metrics.halves import Mask
+from gen.metrics.halves import Mask, whole
 
 VERSION = 1
 Array = NDArray[np.float64]
@@ -23,7 +23,7 @@ def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
 
     Raises TooFewImagesError below two images on either side.
     """
-    return float(subset_distances(x, y, np.ones((1, len(x)), np.bool_), np.ones((1, len(y)), np.bool_))[0])
+    return float(subset_distances(x, y, whole(len(x)), whole(len(y)))[0])
 
 
 def subset_distances(x: NDArray[np.floating], y: NDArray[np.floating], in_x: Mask, in_y: Mask) -> Array:

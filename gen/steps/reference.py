@@ -14,6 +14,7 @@ from gen.features import Extractor
 from gen.images import Pixels
 from gen.metrics.distribution import Features
 from gen.metrics.frechet import Gaussian, fit
+from gen.metrics.halves import whole
 from gen.metrics.manifold import manifold
 from gen.metrics.memorisation import memorisation
 from gen.reference import MOST, REPORT, distances_to, generated_count
@@ -39,8 +40,7 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     def values(generated: Features) -> dict[str, float]:
         judge = params.judge
         measured = distances_to(gaussians[REPORT], features[REPORT], generated, judge.seed, judge.resamples)
-        in_real, in_generated = (np.ones((1, len(side)), np.bool_) for side in (features[REPORT], generated))
-        shares = manifold(features[REPORT], generated, in_real, in_generated)
+        shares = manifold(features[REPORT], generated, whole(len(features[REPORT])), whole(len(generated)))
         return {metric: distance.value for metric, distance in measured.items()} | {
             metric: float(value[0]) for metric, value in shares.items()
         }

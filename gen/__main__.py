@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gen.errors import UserError, describe
+from gen.errors import PartedError, UserError, describe
 
 if TYPE_CHECKING:
     from gen.config import Machine, Params
@@ -108,8 +108,11 @@ def _run(step: str, name: str) -> int:
 
 def _is_told_elsewhere(error: Exception) -> bool:
     """Whether another process of the same training says what went wrong: the one that did, or who started them all."""
-    one_of_many = os.environ.get("RANK", "0") != "0" or "GENFLOWS_MEETING" in os.environ
-    return type(error).__name__ == "PartedError" and one_of_many
+    if not isinstance(error, PartedError):
+        return False
+    from gen.parallel import MEETING, leads
+
+    return not leads() or MEETING in os.environ
 
 
 def _needs_company(params: "Params") -> bool:

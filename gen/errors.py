@@ -26,6 +26,10 @@ class BusyError(UserError):
     exit_code = 4
 
 
+class PartedError(UserError):
+    """Another of the processes that train one model together is gone."""
+
+
 class LeftError(UserError):
     """A training was asked to end before its budget was seen."""
 

@@ -14,18 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from gen.errors import UserError
+from gen.errors import PartedError, UserError
 
 MEETING = "GENFLOWS_MEETING"
 """Environment variable: a file by which the processes of one machine find each other. Nothing listens for it."""
-
-
 PATIENCE = timedelta(days=1)
 """How long a process waits for another one: for a measurement, or for an accelerator that is not free."""
-
-
-class PartedError(UserError):
-    """Another process of a team is gone."""
 
 
 class Team:

@@ -141,10 +141,12 @@ class Params:
         where = f"models.{name}"
         config.check_dataset(self.dataset(config.dataset), where)
         self._check_start(config, where)
-        for effective in (config, config.begun_from(champion=config.champion_of is not None, where=where)):
+        begun = config.begun_from(champion=config.champion_of is not None, where=where)
+        # The second differs from the first by what stands under `refresh` alone.
+        for effective, block in ((config, where), (begun, f"{where}.refresh")):
             if effective.batch % self.machine.processes:
                 raise BadParamsError(
-                    f"params.yaml: `{where}.batch` is {effective.batch}, which {self.machine.processes} processes "
+                    f"params.yaml: `{block}.batch` is {effective.batch}, which {self.machine.processes} processes "
                     "cannot share evenly. Make it a multiple of `machine.processes`, or change that."
                 )
         return config

@@ -19,7 +19,7 @@ from gen import families
 from gen.batches import Batches
 from gen.parallel import ALONE
 from gen.shards import SHARD_IMAGES, Shards
-from gen.training import Average, Training
+from gen.training import begin
 
 SIDE = 28
 RESIDENT = 400_000
@@ -45,13 +45,9 @@ def measure(folder: Path, kept: bool, steps: int) -> None:
     """Train on a folder's shards, and print the peak of memory in bytes and the images a second, train and read."""
     torch.set_num_threads(1)
     config = families.parse_block(VAE, "benchmark")
-    shape = (1, SIDE, SIDE)
-    weights, randomness = (torch.Generator().manual_seed(stream) for stream in range(2))
-    network = config.build(shape, weights).to(memory_format=torch.channels_last)
     shards = Shards(folder)
     images = shards[:] if kept else shards
-    batches = Batches([images], config.batch, 0)
-    training = Training(config.trainer(network, shape, randomness, ALONE), Average(network, config), batches, config)
+    training = begin(config, (1, SIDE, SIDE), [images], ALONE, "float32")
     for _ in range(20):
         training.step()
     clock = time.perf_counter()

@@ -30,7 +30,7 @@ from gen.checkpoints import Checkpoints
 from gen.families.base import ModelConfig
 from gen.images import Pixels, to_uint8
 from gen.parallel import ALONE
-from gen.training import Average, Training
+from gen.training import Training, begin
 
 STEPS = 50
 """Steps of one round, and of the check that both loops do the same maths."""
@@ -46,12 +46,9 @@ VAE = {"family": "vae", "network": "convolutional", "latent_dim": 16, "width": 3
 def begun(block: dict[str, Any], pixels: Pixels) -> Training:
     """Our training, before its first step; seed 0."""
     config = families.parse_block(block, "benchmark")
-    shape = (pixels.shape[3], SIZE, SIZE)
-    weights, randomness = (torch.Generator().manual_seed(stream) for stream in range(2))
-    network = config.build(shape, weights).to(memory_format=torch.channels_last)
-    trainer = config.trainer(network, shape, randomness, ALONE)
-    batches = _Precise([pixels], config.batch, 0)
-    return Training(trainer, Average(network, config), batches, config)
+    training = begin(config, (pixels.shape[3], SIZE, SIZE), [pixels], ALONE, "float32")
+    training.batches = _Precise([pixels], config.batch, config.seed)
+    return training
 
 
 class _Precise(Batches):

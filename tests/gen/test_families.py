@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from gen import families
-from gen.batches import Batches
 from gen.config import Dataset
 from gen.errors import UserError
 from gen.families.base import ModelConfig, Reconstructor, Sampler, Translator
 from gen.families.cyclegan import ImagePool
+from gen.images import Pixels
 from gen.networks import pyramid
 from gen.noise import noise
 from gen.parallel import ALONE
-from gen.training import Average, Record, Training, fit
+from gen.training import Average, Record, Training, begin, fit
 
 BLOCKS: dict[str, dict[str, Any]] = {
     "gan": {"network": "dcgan", "latent_dim": 8, "width": 4},
@@ -43,21 +43,21 @@ def config(name: str, **changes: Any) -> ModelConfig:
     return families.parse_block({"family": name, **COMMON, **BLOCKS[name], **changes}, f"models.{name}")
 
 
-def begun(settings: ModelConfig, shape: tuple[int, int, int] = (1, 28, 28), seed: int = 0) -> Training:
-    """A training on ramps of different brightness, before its first step."""
+def ramps(settings: ModelConfig, shape: tuple[int, int, int] = (1, 28, 28)) -> list[Pixels]:
+    """Images of different brightness for each of the domains that a model trains on."""
     rng = np.random.default_rng(0)
     domains = 2 if settings.task == "translate" else 1
     ramp = np.linspace(0, 1, shape[2])[None, None, :, None] * np.ones((1, shape[1], 1, shape[0]))
-    pixels = [(rng.integers(64, 256, (16, 1, 1, 1)) * ramp).astype(np.uint8) for _ in range(domains)]
-    weights, randomness = (torch.Generator().manual_seed(seed + stream) for stream in range(2))
-    network = settings.build(shape, weights)
-    trainer = settings.trainer(network, shape, randomness, ALONE)
-    batches = Batches(pixels, settings.batch, seed)
-    return Training(trainer, Average(network, settings), batches, settings)
+    return [(rng.integers(64, 256, (16, 1, 1, 1)) * ramp).astype(np.uint8) for _ in range(domains)]
 
 
-def train(settings: ModelConfig, shape: tuple[int, int, int], seed: int = 0) -> tuple[nn.Module, list[Record]]:
-    training = begun(settings, shape, seed)
+def begun(settings: ModelConfig, shape: tuple[int, int, int] = (1, 28, 28)) -> Training:
+    """A training on them, before its first step."""
+    return begin(settings, shape, ramps(settings, shape), ALONE, "float32")
+
+
+def train(settings: ModelConfig, shape: tuple[int, int, int]) -> tuple[nn.Module, list[Record]]:
+    training = begun(settings, shape)
     records = [moment.record for moment in fit(training) if moment.record]
     return training.average.network, records
 
@@ -88,7 +88,7 @@ def test_same_seed_same_bytes_whatever_else_draws(name: str) -> None:
     first, records = train(config(name), (1, 28, 28))
     torch.rand(7)  # the global generator is no one's
     second, again = train(config(name), (1, 28, 28))
-    other, _ = train(config(name), (1, 28, 28), seed=50)
+    other, _ = train(config(name, seed=50), (1, 28, 28))
     assert records == again
     state, repeated, different = (network.state_dict() for network in (first, second, other))
     assert all(torch.equal(state[key], repeated[key]) for key in state)

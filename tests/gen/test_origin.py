@@ -83,7 +83,7 @@ def test_a_refresh_begins_with_the_networks_of_the_champion_and_fresh_moments(
     block = config.load(made.params_file).model(model)
     found = origin.find(place, block, f"models.{model}", (1, 16, 16))
     assert found.words == f"the champion {DATASETS[model]}-sample/3"
-    training = begun(found.config, (1, 16, 16), seed=5)
+    training = begun(found.config.model_copy(update={"seed": 5}), (1, 16, 16))
     assert training.average.apart
     found.enter(training)
     weights = safetensors.torch.load_file(champion / WEIGHTS)

@@ -18,7 +18,7 @@ from gen import config, files
 from gen.batches import Batches
 from gen.errors import LeftError, UserError
 from gen.parallel import ALONE, SharedBatchNorm, Team
-from gen.training import Average, Training
+from gen.training import begin as begin_training
 from gen.workspace import Workspace
 from tests.gen import test_families, test_resume
 from tests.gen.together import together
@@ -27,7 +27,7 @@ STEPS = 12
 MAPS = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 7
 
 
-def normalised(team: Team) -> list[Tensor]:
+def normalised(team: Team) -> dict[str, Tensor]:
     """Outputs, gradients and running statistics of a batch norm after this process's part of a batch."""
     norm = nn.BatchNorm2d(3)
     norm.weight.data.copy_(torch.tensor([1.0, 2.0, 3.0]))
@@ -36,18 +36,17 @@ def normalised(team: Team) -> list[Tensor]:
     maps = MAPS[team.part(8)].clone().requires_grad_()
     made = network(maps)
     (made**3).mean().backward()
-    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
-    team.mean(gradients)
+    gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+    team.mean(list(gradients.values()))
     assert maps.grad is not None
-    whole = [team.whole(made.detach()), team.whole(maps.grad) / team.size]
-    return [*whole, *gradients, *(buffer.float() for buffer in network.buffers())]
+    whole = {"made": team.whole(made.detach()), "gradient": team.whole(maps.grad) / team.size}
+    return {**whole, **gradients, **{name: buffer.float() for name, buffer in network.named_buffers()}}
 
 
 def test_batch_norm_sees_the_whole_batch(tmp_path: Path) -> None:
     alone = normalised(ALONE)
     for mine in together(normalised, tmp_path):
-        for value, expected in zip(mine, alone, strict=True):
-            torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(mine, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_a_shared_batch_norm_of_a_process_that_only_samples_is_a_batch_norm() -> None:
@@ -73,11 +72,9 @@ def losses(team: Team, name: str) -> dict[str, Tensor]:
 
 def trained(team: Team, name: str) -> dict[str, Tensor]:
     settings = test_families.config(name, log_every=8, images=8 * STEPS)
-    alone = test_families.begun(settings)
-    network = settings.build((1, 28, 28), torch.Generator().manual_seed(0))
-    trainer = settings.trainer(network, (1, 28, 28), torch.Generator().manual_seed(1), team)
-    domains = [pixels.numpy() for pixels in alone.batches._domains if isinstance(pixels, Tensor)]
-    training = Training(trainer, Average(network, settings), Precise(domains, 8, 0, team), settings)
+    domains = test_families.ramps(settings)
+    training = begin_training(settings, (1, 28, 28), domains, team, "float32")
+    training.batches = Precise(domains, settings.batch, settings.seed, team)
     records = [training.step().record for _ in range(STEPS)]
     return {
         "losses": torch.tensor([list(record.losses.values()) for record in records if record]),
@@ -183,6 +180,7 @@ def test_asked_to_end_it_keeps_all_and_another_number_of_processes_goes_on(tmp_p
         for connection in child.net_connections()
         if connection.status == psutil.CONN_LISTEN
     ]
+    assert ports, "they hear of each other by some port"
     assert {address.ip for address in ports} <= {"127.0.0.1", "::1"}
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=30)
@@ -235,4 +233,11 @@ def test_what_is_refused_is_refused_once(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     made = workspace(tmp_path, PARAMS.replace("processes: 2", "processes: 3"))
     with pytest.raises(UserError, match="`models.vae.batch` is 16, which 3 processes cannot share evenly"):
+        config.load(made.params_file).model("vae")
+
+
+def test_a_batch_of_a_refresh_that_cannot_be_shared_is_named_where_it_stands(tmp_path: Path) -> None:
+    refreshed = PARAMS.replace("init: random", "init: champion-of-digits, refresh: {batch: 15}")
+    made = workspace(tmp_path, refreshed)
+    with pytest.raises(UserError, match="`models.vae.refresh.batch` is 15, which 2 processes cannot share evenly"):
         config.load(made.params_file).model("vae")

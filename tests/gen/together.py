@@ -3,18 +3,19 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import safetensors.torch
 import torch
+from torch import Tensor
 
 from gen import parallel
 from gen.parallel import Team
 from tests.gen.killing import START
 
-Work = Callable[[Team], Any]
+Work = Callable[[Team], dict[str, Tensor]]
 
 
-def together(work: Work, folder: Path, size: int = 2) -> list[Any]:
+def together(work: Work, folder: Path, size: int = 2) -> list[dict[str, Tensor]]:
     """What `work`, a function of a module, gives in each of so many processes; it travels as tensors do on disk."""
     children = [START.Process(target=_do, args=(work, folder, rank, size)) for rank in range(size)]
     for child in children:
@@ -22,7 +23,7 @@ def together(work: Work, folder: Path, size: int = 2) -> list[Any]:
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0] * size
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(size)]
+    return [safetensors.torch.load_file(folder / f"{rank}.safetensors") for rank in range(size)]
 
 
 def _do(work: Work, folder: Path, rank: int, size: int) -> None:
@@ -32,4 +33,4 @@ def _do(work: Work, folder: Path, rank: int, size: int) -> None:
         "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
     with parallel.team(torch.device("cpu")) as team:
-        torch.save(work(team), folder / f"{rank}.pt")
+        safetensors.torch.save_file(work(team), folder / f"{rank}.safetensors")

@@ -9,6 +9,7 @@ from flows.following import trained_by
 from flows.stages import Stage
 from gen import config, files
 from gen.config import Params
+from gen.families.base import ModelConfig
 from gen.workspace import Workspace
 
 
@@ -68,11 +69,26 @@ def remember(workspace: Workspace, seconds: Mapping[str, float]) -> None:
 
 
 def _known_as(workspace: Workspace, params: Params, stage: Stage) -> str:
-    """Under which name a stage's time is kept. A training's is that of its budget, its block and its machine alone."""
+    """Under which name a stage's time is kept. A training's is that of its budget, its block and its machine alone.
+
+    A refresh has other budgets than the training from random weights of the same block.
+    """
     model = trained_by(workspace, stage)
     if model is None:
         return stage.address
-    return f"{stage.address} {files.digest([params.model(model).model_dump(), params.machine.model_dump()])[:16]}"
+    effective = _effective(workspace, params, model)
+    return f"{stage.address} {files.digest([effective.model_dump(), params.machine.model_dump()])[:16]}"
+
+
+def _effective(workspace: Workspace, params: Params, model: str) -> ModelConfig:
+    """The config that holds where a model's training would begin now: from random weights where nothing is pinned."""
+    from gen import origin
+
+    block, where = params.model(model), f"models.{model}"
+    start, dataset = workspace.start(block.init), params.dataset(block.dataset)
+    if not start.exists():
+        return block.begun_from(champion=False, where=where)
+    return origin.find(start, block, where, (dataset.channels, dataset.size, dataset.size)).config
 
 
 def _estimated(workspace: Workspace, params: Params, planned: Sequence[Planned]) -> list[Planned]:
@@ -84,7 +100,7 @@ def _estimated(workspace: Workspace, params: Params, planned: Sequence[Planned])
     }
     rates = speed.measure(workspace, params, list(models.values()))
     return [
-        replace(each, seconds=params.model(model).images / rates[model], estimated=True)
+        replace(each, seconds=_effective(workspace, params, model).images / rates[model], estimated=True)
         if (model := models.get(each.stage.address))
         else each
         for each in planned

@@ -148,6 +148,20 @@ def reproduce(workspace: Workspace) -> None:
     run(root, python, "-m", "dvc", "repro", "-q")
 
 
+def cloned(workspace: Workspace, folder: Path) -> Workspace:
+    """What a colleague has: results committed and pushed, cloned into `folder`, pulled from a DVC remote beside it."""
+    git, dvc = ("git", "-c", "user.name=t", "-c", "user.email=t@t"), (sys.executable, "-m", "dvc")
+    run(workspace.root, *dvc, "remote", "add", "-d", "store", str(folder / "remote"))
+    run(workspace.root, *dvc, "remote", "modify", "store", "verify", "true")
+    run(workspace.root, *git, "add", "-A")
+    run(workspace.root, *git, "commit", "-qm", "results")
+    run(workspace.root, *dvc, "push", "-q")
+    clone = Workspace(folder / "clone")
+    subprocess.run(["git", "clone", "-q", workspace.root, clone.root], check=True)
+    run(clone.root, *dvc, "pull", "-q")
+    return clone
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Workspace:
     """A tiny workspace in which nothing has run."""

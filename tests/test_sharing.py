@@ -1,6 +1,5 @@
 """What one person made, another one has: the way through a DVC remote, and the way through plain calls."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from gen.steps.prepare import prepare
 from gen.steps.reference import reference
 from gen.steps.train import train
 from gen.workspace import Workspace
-from tests.conftest import run
+from tests.conftest import cloned, run
 
 
 def outs(workspace: Workspace) -> dict[str, str]:
@@ -29,18 +28,9 @@ def outs(workspace: Workspace) -> dict[str, str]:
 
 
 def test_what_was_pushed_is_pulled_and_nothing_trains(copied: Workspace, tmp_path: Path) -> None:
-    git = ("git", "-c", "user.name=t", "-c", "user.email=t@t")
-    dvc = (sys.executable, "-m", "dvc")
-    run(copied.root, *dvc, "remote", "add", "-d", "store", str(tmp_path / "remote"))
-    run(copied.root, *dvc, "remote", "modify", "store", "verify", "true")
-    run(copied.root, *git, "add", "-A")
-    run(copied.root, *git, "commit", "-qm", "results")
-    run(copied.root, *dvc, "push", "-q")
-    clone = Workspace(tmp_path / "clone")
-    subprocess.run(["git", "clone", "-q", copied.root, clone.root], check=True)
-    run(clone.root, *dvc, "pull", "-q")
+    clone = cloned(copied, tmp_path)
     assert outs(clone) == outs(copied)
-    done = run(clone.root, *dvc, "repro")
+    done = run(clone.root, sys.executable, "-m", "dvc", "repro")
     assert "Running stage" not in done.stdout
     assert "up to date" in done.stdout
 

@@ -1,6 +1,5 @@
 """The whole of it: trained and promoted, left alone, refreshed from the champion by new images, left alone, shared."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from flows.retraining import retrain
 from gen import files, pin
 from gen.images import write_png
 from gen.workspace import Workspace
-from tests.conftest import make_workspace, run
+from tests.conftest import cloned, make_workspace, run
 from tests.gen.fabricated import drawn
 
 pytestmark = [
@@ -78,17 +77,13 @@ def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -
     assert seen(made) == [128, 256]
     assert files.read_json(made.provenance("vae"))["begun_from"] == "the champion boxes-sample/1"
 
+    kept = [name for name in files.read_json(made.private / "durations.json") if name.startswith("train@vae ")]
+    assert len(kept) == 2, "a refresh is not foreseen by the time of the first training"
+
     fourth = retrain(made, say=quiet)
     assert {name for name, state in states(fourth).items() if state == "ran"} == {"report"}
 
-    dvc, git = (sys.executable, "-m", "dvc"), ("git", "-c", "user.name=t", "-c", "user.email=t@t")
-    run(made.root, *dvc, "remote", "add", "-d", "store", str(tmp_path / "remote"))
-    run(made.root, *git, "add", "-A")
-    run(made.root, *git, "commit", "-qm", "results")
-    run(made.root, *dvc, "push", "-q")
-    clone = Workspace(tmp_path / "clone")
-    subprocess.run(["git", "clone", "-q", made.root, clone.root], check=True)
-    run(clone.root, *dvc, "pull", "-q")
+    clone, dvc = cloned(made, tmp_path), (sys.executable, "-m", "dvc")
     assert "Running stage" not in run(clone.root, *dvc, "repro").stdout
     again = retrain(clone, say=quiet)
     assert states(again)[f"start {NAME}"] == "cached", "a clone with an empty registry keeps the pin"

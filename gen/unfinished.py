@@ -1,6 +1,7 @@
 """What a training that is not over has on disk: its journal, its sample grids and its checkpoints.
 
-It lies in a folder named by the stage's key, so the same command goes on from there and other inputs never do.
+It lies in a folder named by the key of its recipe, which is the stage's without the machine: the same command goes on
+from there, on another number of threads or another device as well, and other inputs never do.
 """
 
 import shutil

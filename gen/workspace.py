@@ -68,7 +68,10 @@ class Workspace:
         return self.root / "runs" / "train" / model
 
     def unfinished(self, model: str, key: str) -> Path:
-        """What a training under the stage key `key` has on disk until it is over. No stage's out: DVC deletes those."""
+        """What a training by the recipe of digest `key` (`gen.runs`) has on disk until it is over.
+
+        No stage's out: DVC deletes those.
+        """
         return self.private / "checkpoints" / f"{model}-{key[:16]}"
 
     def evaluate(self, model: str) -> Path:

@@ -1,9 +1,13 @@
-"""Frechet distance between Gaussians fitted to features (Dowson & Landau 1982; Heusel et al. 2017, eq. 6)."""
+"""Frechet distance between Gaussians fitted to features (Dowson & Landau 1982; Heusel et al. 2017, eq. 6).
+
+Algebra of large matrices is torch's: numpy's takes all cores, whatever number of threads a stage was given.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gen.errors import TooFewImagesError
@@ -18,12 +22,23 @@ class Gaussian:
 
     mean: Array
     covariance: Array
+    known_root: Array | None = None
+    """`root`, where somebody has kept it."""
 
     @cached_property
     def root(self) -> Array:
-        """The symmetric square root of the covariance, kept: the real side is compared with many."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        return np.asarray((vectors * np.sqrt(values.clip(min=0))) @ vectors.T)
+        """A square root F [d, d] of the covariance, F F' = S, kept: the real side is compared with many.
+
+        That of Cholesky, which takes a thirtieth of the time of eigenvectors; by those where S is singular.
+        """
+        if self.known_root is not None:
+            return self.known_root
+        covariance = torch.from_numpy(self.covariance)
+        root, failed = torch.linalg.cholesky_ex(covariance)
+        if failed:
+            values, vectors = torch.linalg.eigh(covariance)
+            root = vectors * values.clamp(min=0).sqrt()
+        return np.asarray(root.numpy())
 
 
 class Moments:
@@ -42,8 +57,8 @@ class Moments:
         batch = np.asarray(features, np.float64)
         mean = batch.mean(0)
         total, shift = self.count + len(batch), mean - self._mean
-        centred = batch - mean
-        self._scatter += centred.T @ centred + np.outer(shift, shift) * (self.count * len(batch) / total)
+        centred = torch.from_numpy(batch - mean)
+        self._scatter += (centred.T @ centred).numpy() + np.outer(shift, shift) * (self.count * len(batch) / total)
         self._mean = self._mean + shift * (len(batch) / total)
         self.count = total
 
@@ -76,13 +91,14 @@ def require_more_than(dimension: int, count: int) -> None:
 
 
 def frechet_distance(real: Gaussian, other: Gaussian) -> float:
-    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), which is >= 0 and 0 only for equal Gaussians.
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), which is >= 0 and 0 only for equal Gaussians.
 
-    S1^1/2 S2 S1^1/2 is symmetric and has the eigenvalues of S1 S2, which is not: so eigvalsh is exact and quick here.
+    With S1 = F F', the symmetric F' S2 F has the eigenvalues of S1 S2, which is not: eigvalsh is exact and quick here.
     """
     if not (np.isfinite(other.mean).all() and np.isfinite(other.covariance).all()):
         return float("nan")
-    product = real.root @ other.covariance @ real.root
-    roots = np.sqrt(np.linalg.eigvalsh((product + product.T) / 2).clip(min=0))
+    root = torch.from_numpy(real.root)
+    product = root.T @ torch.from_numpy(other.covariance) @ root
+    roots = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt()
     shift = real.mean - other.mean
-    return float(shift @ shift + np.trace(real.covariance) + np.trace(other.covariance) - 2 * roots.sum())
+    return float(shift @ shift + np.trace(real.covariance) + np.trace(other.covariance) - 2 * float(roots.sum()))

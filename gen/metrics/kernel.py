@@ -1,21 +1,22 @@
 """Kernel distance: the unbiased squared maximum mean discrepancy of features (Binkowski et al. 2018, eq. 3 and 4)."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gen.errors import TooFewImagesError
 from gen.metrics.halves import Mask, whole
 
 VERSION = 1
 Array = NDArray[np.float64]
+BLOCK = 1024
+"""Rows of the kernel that are held at once."""
 
 
-def polynomial_kernel(x: Array, y: Array) -> Array:
+def polynomial_kernel(x: Tensor, y: Tensor) -> Tensor:
     """k(x, y) = (x.y / d + 1)^3 for all pairs: [N, d] and [M, d] to [N, M]."""
-    product = x @ y.T
-    product /= x.shape[1]
-    product += 1
-    return np.asarray(product * product * product)
+    return torch.addmm(x.new_ones(()), x, y.T, alpha=1 / x.shape[1]).pow_(3)
 
 
 def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
@@ -34,23 +35,27 @@ def subset_distances(x: NDArray[np.floating], y: NDArray[np.floating], in_x: Mas
     """
     if min(in_x.sum(1).min(), in_y.sum(1).min()) < 2:
         raise TooFewImagesError("A kernel distance was asked of fewer than 2 images on one side. Measure more images.")
-    a, b = x.astype(np.float64), y.astype(np.float64)
-    u, v = in_x.astype(np.float64), in_y.astype(np.float64)
+    # By torch: numpy's products take all cores, whatever number of threads a stage was given.
+    a, b, u, v = (torch.from_numpy(side.astype(np.float64)) for side in (x, y, in_x, in_y))
     n, m = u.sum(1), v.sum(1)
-    within_a = (_sums(a, a, u, u) - u @ _diagonal(a)) / (n * (n - 1))
-    within_b = (_sums(b, b, v, v) - v @ _diagonal(b)) / (m * (m - 1))
-    return np.asarray(within_a + within_b - 2 * _sums(a, b, u, v) / (n * m))
+    within_a, within_b = _within(a, u) / (n * (n - 1)), _within(b, v) / (m * (m - 1))
+    return np.asarray((within_a + within_b - 2 * _between(a, b, u, v) / (n * m)).numpy())
 
 
-def _sums(x: Array, y: Array, u: Array, v: Array, block: int = 1024) -> Array:
+def _between(x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """For each row of u and v, u K(x, y) v': [R]."""
-    total = np.zeros(len(u))
-    for start in range(0, len(x), block):
-        rows = slice(start, start + block)
+    total = u.new_zeros(len(u))
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, start + BLOCK)
         total += ((u[:, rows] @ polynomial_kernel(x[rows], y)) * v).sum(1)
     return total
 
 
-def _diagonal(x: Array) -> Array:
-    """k(x_i, x_i): [N]."""
-    return np.asarray((np.square(x).sum(1) / x.shape[1] + 1) ** 3)
+def _within(x: Tensor, u: Tensor) -> Tensor:
+    """For each row of u, u K(x, x) u' over the pairs of two different images: [R]."""
+    total = u.new_zeros(len(u))
+    for start in range(0, len(x), BLOCK):
+        # K is symmetric: what stands left of the diagonal's block stands above it too.
+        values = (u[:, start : start + BLOCK] @ polynomial_kernel(x[start : start + BLOCK], x[start:])) * u[:, start:]
+        total += 2 * values.sum(1) - values[:, :BLOCK].sum(1)
+    return total - u @ (x.square().sum(1) / x.shape[1] + 1).pow(3)

@@ -7,6 +7,7 @@ small distances that copies are known by.
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -24,7 +25,8 @@ def blocks(x: NDArray[np.floating], y: NDArray[np.floating], block: int = BLOCK)
     for start in range(0, len(x), block):
         rows = slice(start, min(start + block, len(x)))
         of = x[rows] - centre
-        squared = of @ to.T
+        # By torch: numpy's products take all cores, whatever number of threads a stage was given.
+        squared = (torch.from_numpy(of) @ torch.from_numpy(to).T).numpy()
         squared *= -2
         squared += norms
         squared += np.square(of).sum(1)[:, None]

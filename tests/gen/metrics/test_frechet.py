@@ -69,6 +69,17 @@ def test_is_symmetric_and_survives_a_singular_covariance() -> None:
     assert frechet_distance(full, flat) == pytest.approx(expected) == frechet_distance(flat, full)
 
 
+def test_a_root_is_one_of_the_covariance_also_of_a_singular_one() -> None:
+    flat = features(100, 6, 0)
+    flat[:, 2] = 3
+    for made in (features(100, 6, 0), flat):
+        gaussian = fit(made)
+        np.testing.assert_allclose(gaussian.root @ gaussian.root.T, gaussian.covariance, rtol=1e-9, atol=1e-12)
+        kept = Gaussian(gaussian.mean, gaussian.covariance, gaussian.root)
+        other = fit(features(100, 6, 1))
+        assert frechet_distance(kept, other) == frechet_distance(gaussian, other)
+
+
 def test_moments_in_batches_are_those_of_the_whole() -> None:
     whole = features(1000, 7, 0) + 1e6
     moments = Moments(7)

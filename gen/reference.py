@@ -2,9 +2,10 @@
 
 It writes two folders. `data/features/NAME` is a function of images and extractor alone: `extractor/`, a copy of it;
 for each split `SPLIT/mean.npy` [d] and `SPLIT/covariance.npy` [d, d], float64, of the target domain's features;
-`SPLIT/features.npy`, float32 [N, d] (of `train` at most MOST of them); and `features.json`. `data/reference/NAME` holds
-`reference.json`: floor and baseline, which also depend on how the judge measures. So a training, which selects its best
-step in the features, does not run again when the judge's settings change.
+`SPLIT/features.npy`, float32 [N, d] of at most MOST of them; `report/root.npy`, float64 [d, d], the root of the
+covariance that every Frechet distance needs; and `features.json`. `data/reference/NAME` holds `reference.json`: floor
+and baseline, which also depend on how the judge measures. So a training, which selects its best step in the features,
+does not run again when the judge's settings change.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from gen.metrics.halves import Mask, half_samples
 REPORT: Split = "report"
 """The split that figures are measured on."""
 MOST = 50_000
-"""Training images whose features are kept, drawn by chance where there are more: copies are looked for among them."""
+"""Images of a split whose features are kept, drawn by chance where there are more."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,19 @@ class Space:
     gaussian: Gaussian
     """Of the features of `report`."""
     report: Features
-    """Of the real images of `report`, [N, d]."""
+    """Of real images of `report`, at most MOST of them, [N, d]."""
     select: Features
-    """Of the real images of `select`, [N, d]."""
+    """Of real images of `select`, at most MOST of them, [N, d]."""
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Space":
         """Verify and open data/features/NAME. Raises UserError when it is missing or changed."""
         files.verify(folder)
         facts: dict[str, Any] = files.read_json(folder / "features.json")
-        names = ("report/mean", "report/covariance", "report/features", "select/features")
-        mean, covariance, report, select = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)
+        names = ("report/mean", "report/covariance", "report/root", "report/features", "select/features")
+        mean, covariance, root, report, select = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)
         extractor = Extractor.load(folder / "extractor", device)
-        return cls(extractor, facts["data"], Gaussian(mean, covariance), report, select)
+        return cls(extractor, facts["data"], Gaussian(mean, covariance, root), report, select)
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Reference:
     count: int
     """Generated images that a distance is measured with."""
     gaussian: Gaussian
-    """Of the features of the real images."""
+    """Of the features of all real images."""
     features: Features
-    """Of the real images, [N, d]."""
+    """Of real images, at most MOST of them, [N, d]."""
     train: Features
     """Of training images, at most MOST of them, [T, d]."""
     floor: Mapping[str, float]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gen import files
 from gen.config import Params
@@ -13,11 +14,12 @@ from gen.datasets import SPLITS, Prepared
 from gen.features import Extractor
 from gen.images import Pixels
 from gen.metrics.distribution import Features
-from gen.metrics.frechet import Gaussian, fit
+from gen.metrics.frechet import Gaussian
 from gen.metrics.halves import whole
 from gen.metrics.manifold import manifold
 from gen.metrics.memorisation import memorisation
 from gen.reference import MOST, REPORT, distances_to, generated_count
+from gen.survey import survey
 from gen.workspace import Workspace
 
 
@@ -31,36 +33,37 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     extractor = Extractor.load(extractor_folder, params.machine.device)
     files.verify(workspace.prepared(name))
     prepared = Prepared(workspace.prepared(name))
-    features = {split: extractor.features(prepared.images(split, prepared.target)) for split in SPLITS}
-    kept = torch.randperm(len(features["train"]), generator=torch.Generator().manual_seed(0))[:MOST].sort().values
-    gaussians = {split: fit(features[split]) for split in SPLITS}
+    images = {split: prepared.images(split, prepared.target) for split in SPLITS}
+    kept = {split: np.sort(_some(len(images[split]), MOST, torch.Generator().manual_seed(0))) for split in SPLITS}
     count = generated_count(prepared, params.judge.samples)
     chosen, noise = (torch.Generator().manual_seed(2 * params.judge.seed + stream) for stream in range(2))
+    among_train = _some(len(images["train"]), count, chosen)
+    wanted = {**kept, "train": np.union1d(kept["train"], among_train)}
+    surveys = {split: survey(extractor, images[split], wanted[split]) for split in SPLITS}
+    features = {split: surveys[split].at(kept[split]) for split in SPLITS}
 
     def values(generated: Features) -> dict[str, float]:
         judge = params.judge
-        measured = distances_to(gaussians[REPORT], features[REPORT], generated, judge.seed, judge.resamples)
+        measured = distances_to(surveys[REPORT].gaussian, features[REPORT], generated, judge.seed, judge.resamples)
         shares = manifold(features[REPORT], generated, whole(len(features[REPORT])), whole(len(generated)))
         return {metric: distance.value for metric, distance in measured.items()} | {
             metric: float(value[0]) for metric, value in shares.items()
         }
 
-    among_train = torch.randperm(len(features["train"]), generator=chosen)[:count].numpy()
     with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")
-        for split, gaussian in gaussians.items():
-            _write_gaussian(folder / split, gaussian)
         for split in SPLITS:
-            rows = kept.numpy() if split == "train" else slice(None)
-            np.save(folder / split / "features.npy", features[split][rows], allow_pickle=False)
+            _write_gaussian(folder / split, surveys[split].gaussian)
+            np.save(folder / split / "features.npy", features[split], allow_pickle=False)
+        np.save(folder / REPORT / "root.npy", surveys[REPORT].gaussian.root, allow_pickle=False)
         facts: dict[str, Any] = {
             "format": 1,
             "dataset": name,
             "data": prepared.digest,
             "extractor": extractor.digest,
             "dimension": extractor.dimension,
-            "counts": {split: len(features[split]) for split in SPLITS},
-            "classes": {split: extractor.shares(features[split]) for split in SPLITS},
+            "counts": {split: surveys[split].count for split in SPLITS},
+            "classes": {split: surveys[split].shares for split in SPLITS},
         }
         files.write_json(folder / "features.json", facts)
     with files.fresh_folder(workspace.reference(name)) as folder:
@@ -68,8 +71,8 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
             "format": 1,
             "features": files.manifest_digest(workspace.features(name)),
             "count": count,
-            "floor": values(features["train"][among_train])
-            | memorisation(features["select"], features["train"][kept.numpy()], features[REPORT]).values,
+            "floor": values(surveys["train"].at(among_train))
+            | memorisation(features["select"], features["train"], features[REPORT]).values,
             "baseline": values(extractor.features(uniform_noise(count, prepared, noise))),
         }
         files.write_json(folder / "reference.json", measured)
@@ -79,6 +82,11 @@ def uniform_noise(count: int, prepared: Prepared, generator: torch.Generator) ->
     """Images uint8 [count, H, W, C] of the dataset's shape whose every pixel is drawn alike."""
     channels, height, width = prepared.shape
     return torch.randint(256, (count, height, width, channels), generator=generator, dtype=torch.uint8).numpy()
+
+
+def _some(images: int, most: int, generator: torch.Generator) -> NDArray[np.int64]:
+    """Which of so many images to take where at most `most` are wanted, drawn by chance."""
+    return np.asarray(torch.randperm(images, generator=generator)[:most].numpy())
 
 
 def _write_gaussian(folder: Path, gaussian: Gaussian) -> None:

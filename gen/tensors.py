@@ -9,9 +9,13 @@ from torch import Tensor
 from gen import files
 
 
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors by name in the format safetensors, in the plain layout: the only one that it has."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(state)
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors by name, atomically. Raises OSError where they cannot be written."""
-    # In the plain layout, the only one that the format has. Through bytes: the library's own writing to a file says
-    # in an error of its own that a disk is full.
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    files.write(path, safetensors.torch.save(state))
+    # Through bytes: the library's own writing to a file says in an error of its own that a disk is full.
+    files.write(path, packed(tensors))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gen import features, files
+from gen import files, teaching
 from gen.config import Params
 from gen.snapshot import Snapshot
 from gen.steps.prepare import prepared_arrays
@@ -19,10 +19,10 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
     dataset = params.taught_by(name)
     snapshot = Snapshot(workspace.raw(name))
     lesson, test = (
-        features.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))
+        teaching.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))
         for split in ("train", "select")
     )
-    trained = features.train(
+    trained = teaching.train(
         lesson,
         test,
         snapshot.labels,
@@ -36,5 +36,4 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
     )
     with files.fresh_folder(workspace.extractor(name)) as folder:
         trained.save(folder)
-    say(f"extractor  {name}: tells {trained.meaning} apart with accuracy {trained.description.accuracy:.3f}")
     return trained.digest

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gen import artifact, config, features, files, images
+from gen import artifact, config, files, images, teaching
 from gen.config import Params
 from gen.datasets import SPLITS
+from gen.features import Extractor
 from gen.runs import Identity
 from gen.shards import write_shards
 from gen.steps.reference import reference
@@ -78,12 +79,12 @@ def _first() -> Path:
     return root
 
 
-def _extractor() -> features.Extractor:
+def _extractor() -> Extractor:
     """It has seen a few boxes."""
-    lesson = features.Lesson(drawn(64, 7), np.arange(64) % 10)
+    lesson = teaching.Lesson(drawn(64, 7), np.arange(64) % 10)
     names = [str(digit) for digit in range(10)]
     settings = {"dimension": 16, "dataset": "digits", "data": "0" * 64, "budget": 256}
-    return features.train(lesson, lesson, names, say=lambda _: None, **settings)
+    return teaching.train(lesson, lesson, names, say=lambda _: None, **settings)
 
 
 def profile(domains: list[str]) -> dict[str, Any]:

@@ -186,11 +186,11 @@ def test_a_reference_of_too_few_images_is_refused(world: tuple[Workspace, Params
 
 
 def _train_extractor(workspace: Workspace, dimension: int) -> None:
-    from gen import features
+    from gen import teaching
     from tests.gen.world import lesson
 
     with files.fresh_folder(workspace.extractor("bars")) as folder:
-        features.train(
+        teaching.train(
             lesson(60, 0), lesson(60, 1), ["a", "b", "c"], dimension=dimension, dataset="bars", data="0", budget=64
         ).save(folder)
 

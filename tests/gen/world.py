@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gen import config, features, files
+from gen import config, files, teaching
 from gen.artifact import Published
 from gen.config import Judge, Params
 from gen.datasets import SPLITS, Prepared
+from gen.features import Extractor
 from gen.images import Pixels, to_float
 from gen.reference import Reference
 from gen.ruling import Standard
@@ -46,17 +47,17 @@ def bars(count: int, seed: int) -> tuple[Pixels, np.ndarray]:
     return pixels, labels
 
 
-def lesson(count: int, seed: int) -> features.Lesson:
+def lesson(count: int, seed: int) -> teaching.Lesson:
     """Labelled bars."""
-    return features.Lesson(*bars(count, seed))
+    return teaching.Lesson(*bars(count, seed))
 
 
-def small_extractor(budget: int = 4000, seed: int = 0, labelled: bool = True) -> features.Extractor:
+def small_extractor(budget: int = 4000, seed: int = 0, labelled: bool = True) -> Extractor:
     """An extractor that knows bars, in about a second."""
     train, test = lesson(300, 0), lesson(100, 1)
     if not labelled:
-        train, test = features.Lesson(train.pixels, None), features.Lesson(test.pixels, None)
-    return features.train(
+        train, test = teaching.Lesson(train.pixels, None), teaching.Lesson(test.pixels, None)
+    return teaching.train(
         train, test, NAMES, dimension=16, dataset="bars", data="0" * 64, seed=seed, budget=budget, say=lambda _: None
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows import stages
 from flows.children import Stop
@@ -14,6 +15,9 @@ from gen import files, sources
 from gen.config import Params
 from gen.errors import BadParamsError, UserError
 from gen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gen.steps.imported import Wanted
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ def extractor(workspace: Workspace, name: str, stop: Stop | None = None, say: Sa
     """Train the extractor `name`, pin it and version it with DVC; returns its DVC digest."""
     stages.run_step(workspace, "extractor", name, stop or Stop(), say)
     return stages.add(workspace, workspace.extractor(name))
+
+
+def imported(workspace: Workspace, params: Params, wanted: "Wanted", *, again: bool = False, say: Say = print) -> str:
+    """Import an extractor, pin it and version it with DVC; returns its DVC digest."""
+    from gen.steps.imported import import_extractor
+
+    import_extractor(workspace, params, wanted, again=again, say=say)
+    return stages.add(workspace, workspace.extractor(wanted.name))
 
 
 def versions(workspace: Workspace, dataset: str) -> list[Version]:

@@ -128,8 +128,10 @@ class Params:
         """The dataset that the extractor of this name is trained on; raises UserError where there is none."""
         if extractor not in self.datasets:
             raise BadParamsError(
-                f"The extractor `{extractor}` would be trained on the dataset `{extractor}`, but params.yaml has none "
-                f"of that name. Set `extractor:` to one of: {', '.join(self.datasets)}."
+                f"The extractor `{extractor}` is not here, and there is no dataset `{extractor}` to train it on. If it "
+                f"was imported, bring it with `dvc pull`, or import it with `genflows extractor {extractor} "
+                f"--architecture fid-inception --tap 768 --weights FILE`. To have one trained, set `extractor:` to one "
+                f"of: {', '.join(self.datasets)}."
             )
         return self.datasets[extractor]
 
@@ -233,15 +235,19 @@ def _promotion(values: Mapping[str, Any], datasets: list[str]) -> Promotion:
     return promotion
 
 
+def check_name(name: object, where: str) -> None:
+    """Raise BadParamsError unless `name` can be a file name and part of a command; `where` is what it names."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise BadParamsError(
+            f"{where} is not a usable name: use small letters, digits, `-` and `_`, beginning with a letter or digit."
+        )
+
+
 def _named(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """A block of named entries, its names checked: they become file names and parts of commands."""
     block = values.get(kind) or {}
     if not isinstance(block, Mapping) or not block:
         raise BadParamsError(f"params.yaml: `{kind}` is missing or empty; add at least one entry under it.")
     for name in block:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise BadParamsError(
-                f"params.yaml: `{kind}.{name}` is not a usable name: use small letters, digits, `-` and `_`, "
-                "beginning with a letter or digit."
-            )
+        check_name(name, f"params.yaml: `{kind}.{name}`")
     return dict(block)

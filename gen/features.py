@@ -130,6 +130,11 @@ def described(folder: Path) -> Description:
     return descriptions.read(files.read_json(folder / CONFIG), f"extractor {folder.name}")
 
 
+def is_imported(folder: Path) -> bool:
+    """Whether an extractor folder holds weights from elsewhere; not where there is none."""
+    return (folder / CONFIG).is_file() and isinstance(described(folder), descriptions.Imported)
+
+
 def _architecture(description: Description) -> Architecture:
     """The architecture of an extractor. Raises UserError where it is not there, or is not what it was."""
     architecture = description.built_as()

@@ -87,7 +87,7 @@ def _by_gain(challenger: Figure, champion: Figure, standard: Standard) -> Ruling
     found = gain(challenger, champion, standard)
     if found is None:
         why = "half of the images are too few to tell how far chance moves it"
-        fix = "Bring more images to `report`, or lower the dataset's `feature_dim` and train its extractor again."
+        fix = "Bring more images to `report`, or take an extractor of fewer features (`feature_dim`, or another tap)."
         return Ruling("undecided", f"{figures}, but {why}. {fix}")
     known = (
         f"{'better' if found.value > 0 else 'worse'} by {abs(found.value):.3g} (a gain between {found.low:.3g} and "

@@ -94,21 +94,41 @@ def ingest(
 
 def extractor(
     name: Annotated[str | None, typer.Argument(help="An extractor; all that datasets name by default.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Train it anew: older figures cannot be compared.")] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|official", help="Import it instead: safetensors, or the published file."),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the weights: fid-inception, lenet, or a registered one.")
+    ] = None,
+    tap: Annotated[str | None, typer.Option(metavar="NAME", help="Where its features are taken, e.g. 768.")] = None,
+    sha256: Annotated[str | None, typer.Option(metavar="HEX", help="That the file of weights must have.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Replace it: older figures cannot be compared.")] = False,
     wait: Wait = False,
 ) -> None:
-    """Train the network in whose features images are compared, where there is none yet."""
+    """Train the network in whose features images are compared, where there is none yet; or import one."""
     workspace, params = _workspace()
     from flows import stages, versions
     from gen.strict import nearest
 
+    if weights or architecture or tap or sha256:
+        if not (name and weights and architecture):
+            raise BadParamsError("To import an extractor, give its NAME, --architecture and --weights together.")
+        from gen.steps.imported import Wanted
+
+        wanted_import = Wanted(name, architecture, weights, tap, sha256)
+        with stages.exclusive(workspace, wait=wait), narration() as say:
+            digest = versions.imported(workspace, params, wanted_import, again=again, say=say)
+            say(f"{name}: version {digest[:8]}")
+        return
     known = sorted({dataset.extractor for dataset in params.datasets.values()})
     if name and name not in known:
         raise BadParamsError(f"No dataset names an extractor `{name}`. {nearest(name, known)}")
     with stages.exclusive(workspace, wait=wait), narration() as say:
         for wanted in [name] if name else known:
             if workspace.extractor(wanted).exists() and not again:
-                say(f"{wanted}: there already, and pinned. `genflows extractor {wanted} --again` trains it anew.")
+                anew = f" `genflows extractor {wanted} --again` trains it anew." if wanted in params.datasets else ""
+                say(f"{wanted}: there already, and pinned.{anew}")
                 continue
             digest = versions.extractor(workspace, wanted, say=say)
             say(f"{wanted}: version {digest[:8]}")

@@ -19,6 +19,19 @@ class Network(nn.Module):
 
 
 @dataclass(frozen=True)
+class Official:
+    """The file of weights that an architecture's authors published."""
+
+    address: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.address.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A kind of network. Its name is the one that it is registered under."""
 
@@ -40,6 +53,8 @@ class Architecture:
     """Names of the classes that it tells apart; none where it has no head."""
     batch: int = 256
     """Images that go through it at once."""
+    official: Official | None = None
+    """Published weights: a safetensors file, or tensors as torch saves them. Downloaded only when asked for."""
 
     def takes(self, height: int, width: int, channels: int) -> bool:
         """Whether images of this shape can go through it."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gen.extractors.architecture import Architecture, Network
+from gen.extractors.architecture import Architecture, Network, Official
 from gen.extractors.resize import resize_bilinear
 
 NAME = "fid-inception"
@@ -262,6 +262,12 @@ def prepare(pixels: Tensor) -> Tensor:
     return resized.sub_(128).div_(128).expand(-1, -1, -1, 3).permute(0, 3, 1, 2)
 
 
+OFFICIAL = Official(
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+)
+"""The PyTorch port of the graph of 2015-12-05; its name holds the beginning of its SHA-256."""
+
 ARCHITECTURE = Architecture(
     taps={name: int(name) for name in PARTS},
     build=Inception,
@@ -269,4 +275,5 @@ ARCHITECTURE = Architecture(
     preprocessing="grey to RGB; bilinear to 299 x 299 as TensorFlow 1 (source = target * in / out); (x - 128) / 128",
     # Maps of the first layers take some ten megabytes an image.
     batch=16,
+    official=OFFICIAL,
 )

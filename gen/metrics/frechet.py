@@ -85,8 +85,9 @@ def require_more_than(dimension: int, count: int) -> None:
         raise TooFewImagesError(
             f"A Frechet distance in {dimension} dimensions was asked of {count} images: with so few, the covariance "
             "is singular and the distance says more about their number than about the images. Measure more than "
-            f"{dimension} images (a larger dataset, a larger share `report`, more `judge.samples`), or lower the "
-            "dataset's `feature_dim` and train its extractor again with `genflows extractor`."
+            f"{dimension} images (a larger dataset, a larger share `report`, more `judge.samples`), or "
+            "take fewer features: of an extractor that is trained here, lower the dataset's `feature_dim` and train it "
+            "again with `genflows extractor NAME --again`; of an imported one, import another tap."
         )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from gen import files, teaching
 from gen.config import Params
+from gen.errors import BadParamsError
+from gen.features import is_imported
 from gen.snapshot import Snapshot
 from gen.steps.prepare import prepared_arrays
 from gen.workspace import Workspace
@@ -14,9 +16,16 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
 
     It learns that dataset's labels, on the target domain's split `train`, or rotations where images have none.
     What was there is replaced: whoever calls asks first whether a new one is wanted, for figures in different
-    extractors are never ranked together. Raises UserError when there is no such dataset or no snapshot of it.
+    extractors are never ranked together. Raises UserError when there is no such dataset or no snapshot of it, or an
+    imported extractor has the name.
     """
     dataset = params.taught_by(name)
+    if is_imported(workspace.extractor(name)):
+        raise BadParamsError(
+            f"The extractor `{name}` was imported, and what is imported is never trained over. To have one trained on "
+            f"the dataset `{name}`, delete {workspace.extractor(name)} first; to replace the weights, import them with "
+            "--again."
+        )
     snapshot = Snapshot(workspace.raw(name))
     lesson, test = (
         teaching.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))

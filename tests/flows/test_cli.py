@@ -111,6 +111,10 @@ def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_pat
     [
         (["ingest", "digit"], 2, "no dataset `digit`. Did you mean `digits`?"),
         (["extractor", "digit"], 2, "Did you mean `digits`?"),
+        (["extractor", "--weights", "official"], 2, "give its NAME, --architecture and --weights together"),
+        (["extractor", "fid", "--tap", "64"], 2, "give its NAME, --architecture and --weights together"),
+        (["extractor", "fid", "--architecture", "vgg", "--weights", "x"], 2, "No architecture of extractors is called"),
+        (["extractor", "fid", "--architecture", "lenet", "--weights", "nowhere"], 1, "nowhere is missing"),
         (["start"], 2, "No model begins from a champion. Set a model's `init` to `champion-of-DATASET` first."),
         (["publish", "gam"], 2, "no model `gam`. Did you mean `gan`?"),
         (["judge", "digit"], 2, "Did you mean `digits`?"),

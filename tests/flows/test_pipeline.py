@@ -168,7 +168,7 @@ def test_a_bad_graph_is_told_before_anything_runs(toy: Workspace) -> None:
         (
             "extractor: digits",
             "extractor: letters",
-            "would be trained on the dataset `letters`, but params.yaml has none",
+            "there is no dataset `letters` to train it on.*genflows extractor letters --architecture",
         ),
         ("kind: mnist-5k", "kind: mnist-5", "Did you mean `mnist-5k`"),
     ],

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from flows import stages, versions
 from gen import config, files
 from gen.errors import BadParamsError, UserError
+from gen.extractors import lenet
+from gen.features import Extractor
 from gen.images import write_png
+from gen.tensors import write_tensors
 from gen.workspace import Workspace
-from tests.conftest import run
+from tests.conftest import ROOT, environment, run
 from tests.flows.toy import make_toy
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
@@ -145,3 +149,36 @@ def test_derived_datasets_come_behind_their_bases(tiny: Workspace) -> None:
 def test_no_git_no_history(tmp_path: Path) -> None:
     assert subprocess.run(["git", "status"], cwd=tmp_path, capture_output=True).returncode != 0
     assert versions.versions(Workspace(tmp_path), "digits") == []
+
+
+def test_an_imported_extractor_is_versioned_and_stays(tmp_path: Path) -> None:
+    """The command, as typed; then what was imported is lost and comes back from DVC, and from nowhere else."""
+    toy = make_toy(tmp_path / "toy")
+    write_tensors(tmp_path / "weights.safetensors", lenet.LeNet().state_dict())
+    toy.params_file.write_text(toy.params_file.read_text().replace("extractor: digits", "extractor: lenet"))
+    command = [sys.executable, "-m", "flows.cli", "extractor", "lenet"]
+    weights = ["--architecture", "lenet", "--weights", "../weights.safetensors"]
+
+    def genflows(*arguments: str) -> subprocess.CompletedProcess[str]:
+        settings = environment(toy.root) | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run([*command, *arguments], cwd=toy.root, env=settings, capture_output=True, text=True)
+
+    missing = genflows()
+    assert missing.returncode == 1
+    assert "genflows extractor lenet --architecture" in missing.stderr
+    done = genflows(*weights)
+    assert done.returncode == 0, done.stderr
+    assert "lenet: lenet, tap f6, 84 features, of weights.safetensors" in done.stdout
+    pointer = stages.pointer(toy.extractor("lenet"))
+    digest = stages.digest_in(pointer.read_text())
+    assert f"version {digest[:8]}" in done.stdout
+    for again in (genflows(), genflows(*weights)):
+        assert again.returncode == 0, again.stderr
+        assert "lenet: there already" in again.stdout
+    assert genflows("--again").returncode != 0, "nothing trains it"
+    before = Extractor.load(toy.extractor("lenet")).digest
+    shutil.rmtree(toy.extractor("lenet"))
+    assert genflows().returncode == 1
+    stages.checkout(toy, pointer)
+    assert Extractor.load(toy.extractor("lenet")).digest == before
+    assert stages.digest_in(pointer.read_text()) == digest

@@ -48,7 +48,7 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
         key=run_key(workspace, model),
         training=identity["key"],
         params=flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
-        tags=_tags(metrics, provenance),
+        tags=_tags(metrics, provenance) | _space(metrics, params.dataset(dataset).extractor),
         points=[*_curves(journal, start, end), *_figures(metrics, journal[-1]["images"], end)],
         dataset=TrainedOn(
             name=dataset,
@@ -81,6 +81,12 @@ def _tags(metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str
         **{name: provenance.get(name) for name in ("commit", "dirty", "device")},
     }
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+
+
+def _space(metrics: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The extractor in whose features a model was measured: what it is called here, and the digest that pins it."""
+    digests = {figure["card"]["extractor"] for figure in metrics["figures"] if figure["card"].get("extractor")}
+    return {"extractor": name, "extractor_digest": ", ".join(sorted(digests))}
 
 
 def _curves(journal: Sequence[Mapping[str, Any]], start: int, end: int) -> Iterator[Point]:

@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gen import artifact, config, files
 from gen.config import Params, Promotion
 from gen.errors import UserError
+from gen.extractors import lenet
 from gen.features import Extractor
 from gen.judge import Verdict
 from gen.measure import BATCH
 from gen.steps.evaluate import evaluate
+from gen.steps.imported import Wanted, import_extractor
 from gen.steps.judge import judge, ranked, read
+from gen.steps.reference import reference
 from gen.steps.train import train
+from gen.tensors import write_tensors
 from gen.tracking.environment import SETTINGS
 from gen.tracking.promotion import history, rollback
 from gen.tracking.registry import champion, version, versions
@@ -187,6 +192,46 @@ def test_generator_of_its_training_images_is_published_and_not_promoted(
     assert on_file(copied) == verdict
     (version,) = versions(connect(copied), NAME)
     assert (version.aliases, version.tags["verdict"]) == (("challenger",), "keep")
+
+
+def with_imported_lenet(workspace: Workspace, params: Params) -> Params:
+    """The params after the digits' extractor was replaced by a LeNet with drawn weights, and all was measured in it."""
+    network = lenet.LeNet()
+    for tensor in network.state_dict().values():
+        tensor.normal_(0, 0.1, generator=torch.Generator().manual_seed(tensor.numel()))
+    weights = workspace.root / "lenet.safetensors"
+    write_tensors(weights, network.state_dict())
+    import_extractor(workspace, params, Wanted("lenet", lenet.NAME, str(weights)), say=lambda _: None)
+    datasets = {**params.datasets, "digits": params.datasets["digits"].model_copy(update={"extractor": "lenet"})}
+    params = replace(params, datasets=datasets)
+    reference(workspace, params, "digits")
+    for model in ("gan", "vae"):
+        evaluate(workspace, params, model, code={})
+    return params
+
+
+def test_champion_of_another_extractor_is_measured_again_in_the_new_one(
+    copied: Workspace, longer: tuple[Workspace, Params]
+) -> None:
+    first = judge(copied, longer[1], "digits", "sample")
+    params = with_imported_lenet(copied, longer[1])
+    path = copied.evaluate(first.challenger.model) / "metrics.json"
+    expected = next(figure for figure in files.read_json(path)["figures"] if figure["name"] == "frechet")
+    take(copied, "vae", longer[0])
+    evaluate(copied, params, "vae", code={})
+    second = judge(copied, params, "digits", "sample")
+    assert second.champion is not None
+    assert second.champion.model == first.challenger.model
+    assert second.champion.value == pytest.approx(expected["value"], rel=1e-6)
+    assert second.champion.value != pytest.approx(first.challenger.value, rel=0.1)
+    assert second.eval_id == expected["eval_id"] != first.eval_id
+    store, digest = connect(copied), expected["card"]["extractor"]
+    told = [run.data.tags for run in store.client.search_runs([store.experiment])]
+    assert {(tags["extractor"], tags["extractor_digest"] == digest) for tags in told} == {
+        ("digits", False),
+        ("lenet", True),
+    }
+    assert Extractor.load(copied.extractor("lenet")).digest == digest
 
 
 def test_figures_of_other_weights_are_not_judged(copied: Workspace) -> None:

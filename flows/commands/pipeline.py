@@ -130,6 +130,7 @@ def extractor(
                 anew = f" `genflows extractor {wanted} --again` trains it anew." if wanted in params.datasets else ""
                 say(f"{wanted}: there already, and pinned.{anew}")
                 continue
+            params.taught_by(wanted)
             digest = versions.extractor(workspace, wanted, say=say)
             say(f"{wanted}: version {digest[:8]}")
 

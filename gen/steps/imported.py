@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gen import files
@@ -147,14 +146,16 @@ def _downloaded(official: Official, folder: Path) -> Path:
     return target
 
 
+@torch.inference_mode()
 def _try(extractor: Extractor) -> None:
     """Let one black image through. Raises UserError where the features are not what the architecture says."""
-    architecture = extractor.architecture
+    architecture, description = extractor.architecture, extractor.description
     side = architecture.largest or max(architecture.smallest, 32)
-    made = extractor.features(np.zeros((1, side, side, architecture.channels[0]), np.uint8))
-    if made.shape != (1, extractor.dimension) or not np.isfinite(made).all():
+    black = torch.zeros(1, side, side, architecture.channels[0], dtype=torch.uint8)
+    made = extractor.network.features(architecture.prepare(black))
+    if made.shape != (1, extractor.dimension) or not bool(torch.isfinite(made).all()):
         raise UserError(
-            f"The architecture `{extractor.description.architecture}` makes features of shape {made.shape[1:]} at the "
-            f"tap `{extractor.description.tap}`, or some that are not finite, and not {extractor.dimension} as it "
-            "says. Mend the package that registers it, or take other weights."
+            f"The architecture `{description.architecture}` makes features of shape {tuple(made.shape[1:])} at the tap "
+            f"`{description.tap}`, or some that are not finite, and not {extractor.dimension} as it says. Mend the "
+            "package that registers it, or take other weights."
         )

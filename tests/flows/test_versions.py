@@ -164,7 +164,7 @@ def test_an_imported_extractor_is_versioned_and_stays(tmp_path: Path) -> None:
         return subprocess.run([*command, *arguments], cwd=toy.root, env=settings, capture_output=True, text=True)
 
     missing = genflows()
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert "genflows extractor lenet --architecture" in missing.stderr
     done = genflows(*weights)
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_an_imported_extractor_is_versioned_and_stays(tmp_path: Path) -> None:
     assert genflows("--again").returncode != 0, "nothing trains it"
     before = Extractor.load(toy.extractor("lenet")).digest
     shutil.rmtree(toy.extractor("lenet"))
-    assert genflows().returncode == 1
+    assert genflows().returncode == 2
     stages.checkout(toy, pointer)
     assert Extractor.load(toy.extractor("lenet")).digest == before
     assert stages.digest_in(pointer.read_text()) == digest

@@ -189,6 +189,32 @@ def test_images_that_it_does_not_take_are_named(place: tuple[Workspace, Params],
             extractor.features(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"preprocessing": "none"}, "its preprocessing was `grey to RGB.*is `none`"),
+        ({"taps": {"65": 65}}, "its tap was"),
+    ],
+)
+def test_an_architecture_that_is_not_what_it_was_is_refused(
+    place: tuple[Workspace, Params], changed: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported(place)
+    now = replace(inception.ARCHITECTURE, **changed)
+    monkeypatch.setitem(registry.BUILT_IN, inception.NAME, now)
+    with pytest.raises(UserError, match=words):
+        Extractor.load(place[0].extractor("fid"))
+
+
+def test_a_network_that_breaks_its_word_is_refused(
+    place: tuple[Workspace, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says 65 features and gives 64."""
+    monkeypatch.setitem(registry.BUILT_IN, inception.NAME, replace(inception.ARCHITECTURE, taps={"64": 65}))
+    with pytest.raises(UserError, match=r"makes features of shape \(64,\).* and not 65"):
+        imported(place)
+
+
 def test_too_few_images_for_a_tap_say_so() -> None:
     with pytest.raises(UserError, match="of an imported one, import another tap"):
         require_more_than(768, 500)

@@ -2,7 +2,9 @@
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +119,24 @@ def test_lenet_tells_real_digits_apart() -> None:
         told = network.logits(made).argmax(1).numpy()
     assert made.shape == (1000, 84)
     assert (told == labels).mean() > 0.975
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words", "fitting", "others"),
+    [
+        ({}, "grey or RGB images of any size", [(1, 900, 3), (30, 20, 1)], [(8, 8, 4)]),
+        ({"channels": (1,), "largest": 28}, "grey images of at most 28 x 28 pixels", [(28, 5, 1)], [(29, 5, 1)]),
+        ({"smallest": 32}, "grey or RGB images of at least 32 x 32 pixels", [(32, 99, 1)], [(31, 99, 1)]),
+        ({"channels": (3,), "smallest": 8, "largest": 8}, "RGB images of 8 x 8 pixels", [(8, 8, 3)], [(8, 8, 1)]),
+    ],
+)
+def test_what_an_architecture_takes_is_what_it_says(
+    bounds: dict[str, Any], words: str, fitting: list[tuple[int, int, int]], others: list[tuple[int, int, int]]
+) -> None:
+    architecture = replace(inception.ARCHITECTURE, **bounds)
+    assert architecture.taken == words
+    assert all(architecture.takes(*shape) for shape in fitting)
+    assert not any(architecture.takes(*shape) for shape in others)
 
 
 def test_lenet_pads_what_is_smaller() -> None:

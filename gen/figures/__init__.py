@@ -1,0 +1,1 @@
+"""Figures of one generator, a file for each kind of question; gen.measure asks them all."""

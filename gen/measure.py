@@ -15,6 +15,7 @@ from gen.config import Judge
 from gen.datasets import Prepared
 from gen.families.base import Reconstructor, Sampler, Translator
 from gen.figures.autoencoding import autoencoding
+from gen.figures.classes import ByClass, by_class
 from gen.figures.copies import copies
 from gen.figures.distances import distances, shares
 from gen.figures.subject import BATCH, Subject
@@ -34,10 +35,8 @@ class Measurement:
     figures: tuple[Figure, ...]
     rank_by: str
     """Name of the figure that generators of its task are ranked by."""
-    shares: list[float] | None
-    """Share of each class among the generated images, by the extractor; None where it knows no classes."""
-    labels: list[str]
-    """Names of those classes."""
+    classes: ByClass | None
+    """What the extractor makes of the images; None where it knows no labels."""
 
     @property
     def deciding(self) -> Figure:
@@ -54,7 +53,7 @@ class Measurement:
         return {
             "rank_by": self.rank_by,
             "figures": [figure.to_json() for figure in self.figures],
-            "classes": None if self.shares is None else {"labels": self.labels, "shares": self.shares},
+            "classes": self.classes and self.classes.to_json(),
         }
 
 
@@ -72,7 +71,8 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
         made = published.translate(inputs, batch=BATCH)
     features = reference.extractor.features(made)
     subject = Subject(published, prepared, reference, settings, inputs, made, features)
-    figures = [*distances(subject), *shares(subject), *copies(subject)]
+    of_classes, classes = by_class(subject)
+    figures = [*distances(subject), *shares(subject), *of_classes, *copies(subject)]
     if isinstance(published.network, Translator):
         figures += translations(subject)
     if isinstance(published.network, Reconstructor):
@@ -83,8 +83,7 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
     return Measurement(
         figures=tuple(figures),
         rank_by="pair_error" if by_pairs else "frechet",
-        shares=reference.extractor.shares(features),
-        labels=reference.extractor.labels,
+        classes=classes,
     )
 
 

@@ -8,7 +8,7 @@ and baseline, which also depend on how the judge measures. So a training, which 
 does not run again when the judge's settings change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class Reference:
     """
     baseline: Mapping[str, float]
     """Each figure of images of uniform noise, at the same counts; those of memorisation have none."""
+    class_floor: Sequence[float | None]
+    """The kernel distance inside each class of real images in the place of generated ones; empty without labels."""
 
     @classmethod
     def load(cls, folder: Path, features: Path, device: str | torch.device = "cpu") -> "Reference":
@@ -98,6 +100,7 @@ class Reference:
             train=np.load(features / "train" / "features.npy", allow_pickle=False),
             floor=facts["floor"],
             baseline=facts["baseline"],
+            class_floor=facts["class_floor"],
         )
 
     def distances(self, generated: Features, seed: int, resamples: int) -> dict[str, Distance]:

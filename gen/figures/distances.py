@@ -1,14 +1,15 @@
 """How far what a generator makes lies from what is real, and how much of it: figures of two sets of features."""
 
-import numpy as np
+from dataclasses import replace
 
 from gen.figures.subject import Subject
-from gen.metrics import manifold
+from gen.metrics import extrapolation, manifold
 from gen.metrics.card import Figure
 from gen.metrics.distribution import VERSIONS
 
 UNITS = {
     "frechet": "squared feature distance",
+    "frechet_infinite": "squared feature distance",
     "kernel": "squared MMD",
     "precision": "share of generated images",
     "recall": "share of real images",
@@ -18,40 +19,36 @@ UNITS = {
 
 
 def distances(subject: Subject) -> list[Figure]:
-    """Frechet and kernel distance. Raises TooFewImagesError when there are no more images than features."""
-    reference, settings = subject.reference, subject.settings
-    return [
-        Figure(
-            name=name,
-            value=distance.value,
-            unit=UNITS[name],
-            card=subject.feature_card(name, VERSIONS[name], _counts(subject)),
-            floor=reference.floor[name],
-            baseline=reference.baseline[name],
-            halves=distance.halves,
-        )
-        for name, distance in reference.distances(subject.counted, settings.seed, settings.resamples).items()
+    """Frechet and kernel distance, and what the former is extrapolated to where half of the images are enough for it.
+
+    Raises TooFewImagesError when there are no more images than features.
+    """
+    settings = subject.settings
+    found = subject.reference.distances(subject.counted, settings.seed, settings.resamples)
+    figures = [
+        replace(_figure(subject, name, distance.value, VERSIONS[name]), halves=distance.halves)
+        for name, distance in found.items()
     ]
+    infinite = extrapolation.at_infinity(found["frechet"])
+    if infinite:
+        value, deviation = infinite
+        figure = _figure(subject, "frechet_infinite", value, extrapolation.VERSION)
+        figures.append(replace(figure, deviation=deviation))
+    return figures
 
 
 def shares(subject: Subject) -> list[Figure]:
     """Fidelity and coverage, with those of the half-samples that the distances have."""
-    reference = subject.reference
-    in_real, in_generated = (np.vstack([np.ones((1, mask.shape[1]), np.bool_), mask]) for mask in subject.halves())
+    found = manifold.manifold(subject.reference.features, subject.counted, *subject.subsets())
     return [
-        Figure(
-            name=name,
-            value=float(values[0]),
-            unit=UNITS[name],
-            card=subject.feature_card(name, manifold.VERSION, _counts(subject)),
-            floor=reference.floor[name],
-            baseline=reference.baseline[name],
-            halves=values[1:],
-            lower_is_better=False,
-        )
-        for name, values in manifold.manifold(reference.features, subject.counted, in_real, in_generated).items()
+        replace(_figure(subject, name, float(values[0]), manifold.VERSION), halves=values[1:], lower_is_better=False)
+        for name, values in found.items()
     ]
 
 
-def _counts(subject: Subject) -> dict[str, int]:
-    return {"generated": len(subject.counted), "real": len(subject.reference.features)}
+def _figure(subject: Subject, name: str, value: float, version: int) -> Figure:
+    """One of those that real images and noise were measured by as well."""
+    reference = subject.reference
+    counts = {"generated": len(subject.counted), "real": len(reference.features)}
+    card = subject.feature_card(name, version, counts)
+    return Figure(name, value, UNITS[name], card, reference.floor.get(name), reference.baseline.get(name))

@@ -42,9 +42,11 @@ class Subject:
         """Features of the images that are held against the real ones: as many as the floor is measured with."""
         return self.features[: self.reference.count]
 
-    def halves(self) -> tuple[Mask, Mask]:
-        """Half-samples of the real and of the counted images: the same for each figure, and for each generator."""
-        return subsets(len(self.reference.features), len(self.counted), self.settings.seed, self.settings.resamples)
+    def subsets(self) -> tuple[Mask, Mask]:
+        """All real and all counted images, then half-samples of both: the same for each figure and each generator."""
+        counts = len(self.reference.features), len(self.counted)
+        in_real, in_generated = subsets(*counts, self.settings.seed, self.settings.resamples)
+        return _with_all(in_real), _with_all(in_generated)
 
     def card(self, metric: str, version: int, counts: dict[str, int], protocol: str | None = None) -> Card:
         """Of a figure of pixels."""
@@ -107,3 +109,8 @@ def batches(pixels: Pixels, device: str = "cpu", size: int = BATCH) -> Iterator[
     """Images uint8 [N, H, W, C] as float batches [B, C, H, W] in [-1, 1]."""
     for start in range(0, len(pixels), size):
         yield to_float(torch.tensor(pixels[start : start + size], device=device))
+
+
+def _with_all(masks: Mask) -> Mask:
+    """The masks [R, N], and before them one of all images."""
+    return np.vstack([np.ones((1, masks.shape[1]), np.bool_), masks])

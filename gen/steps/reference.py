@@ -12,13 +12,11 @@ from gen import files
 from gen.config import Params
 from gen.datasets import SPLITS, Prepared
 from gen.features import Extractor
+from gen.figures.values import values
 from gen.images import Pixels
-from gen.metrics.distribution import Features
 from gen.metrics.frechet import Gaussian
-from gen.metrics.halves import whole
-from gen.metrics.manifold import manifold
 from gen.metrics.memorisation import memorisation
-from gen.reference import MOST, REPORT, distances_to, generated_count
+from gen.reference import MOST, REPORT, generated_count
 from gen.survey import survey
 from gen.workspace import Workspace
 
@@ -42,14 +40,6 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     surveys = {split: survey(extractor, images[split], wanted[split]) for split in SPLITS}
     features = {split: surveys[split].at(kept[split]) for split in SPLITS}
 
-    def values(generated: Features) -> dict[str, float]:
-        judge = params.judge
-        measured = distances_to(surveys[REPORT].gaussian, features[REPORT], generated, judge.seed, judge.resamples)
-        shares = manifold(features[REPORT], generated, whole(len(features[REPORT])), whole(len(generated)))
-        return {metric: distance.value for metric, distance in measured.items()} | {
-            metric: float(value[0]) for metric, value in shares.items()
-        }
-
     with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")
         for split in SPLITS:
@@ -66,14 +56,18 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
             "classes": {split: surveys[split].shares for split in SPLITS},
         }
         files.write_json(folder / "features.json", facts)
+    floor, baseline = (
+        values(extractor, surveys[REPORT].gaussian, features[REPORT], side, params.judge)
+        for side in (surveys["train"].at(among_train), extractor.features(uniform_noise(count, prepared, noise)))
+    )
     with files.fresh_folder(workspace.reference(name)) as folder:
         measured: dict[str, Any] = {
             "format": 1,
             "features": files.manifest_digest(workspace.features(name)),
             "count": count,
-            "floor": values(surveys["train"].at(among_train))
-            | memorisation(features["select"], features["train"], features[REPORT]).values,
-            "baseline": values(extractor.features(uniform_noise(count, prepared, noise))),
+            "floor": floor.named | memorisation(features["select"], features["train"], features[REPORT]).values,
+            "baseline": baseline.named,
+            "class_floor": floor.by_class,
         }
         files.write_json(folder / "reference.json", measured)
 

@@ -17,7 +17,20 @@ from gen.reference import Reference, generated_count
 from gen.steps.extractor import extractor
 from gen.steps.reference import reference
 from gen.workspace import Workspace
-from tests.gen.world import COUNTS, PARAMS, SETTINGS, Copier, Flat, Memory, Negative, Replay, build, opened, published
+from tests.gen.world import (
+    COUNTS,
+    PARAMS,
+    SETTINGS,
+    Copier,
+    Flat,
+    Memory,
+    Negative,
+    Replay,
+    build,
+    opened,
+    published,
+    small_extractor,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +60,8 @@ def test_a_perfect_generator_scores_the_floor(real: tuple[Prepared, Reference]) 
     assert abs(frechet.value - frechet.floor) < 6 * frechet.spread
     assert frechet.value < frechet.baseline / 50
     assert abs(kernel.value) < 6 * kernel.spread
-    assert measured.shares == pytest.approx([1 / 3] * 3, abs=0.12)
+    assert measured.classes is not None
+    assert measured.classes.shares == pytest.approx([1 / 3] * 3, abs=0.12)
 
 
 def test_worse_generators_score_worse(real: tuple[Prepared, Reference]) -> None:
@@ -82,7 +96,7 @@ def test_fidelity_coverage_and_memorisation_of_generators_that_are_known(real: t
 def test_figures_say_which_way_is_better(real: tuple[Prepared, Reference]) -> None:
     figures = {figure.name: figure for figure in measure(published(Replay()), *real, SETTINGS).figures}
     higher = {name for name, figure in figures.items() if figure.lower_is_better is False}
-    assert higher == {"precision", "recall", "density", "coverage", "authenticity"}
+    assert higher == {"precision", "recall", "density", "coverage", "authenticity", "classifier_score_by_bars"}
     assert figures["precision"].cost == -figures["precision"].value
     assert figures["frechet"].cost == figures["frechet"].value
     with pytest.raises(ValueError, match="neither direction"):
@@ -101,7 +115,50 @@ def test_translations_are_held_against_the_training_images_of_their_target(
 
 
 def test_a_collapsed_generator_shows_in_its_classes(real: tuple[Prepared, Reference]) -> None:
-    assert sorted(measure(published(Flat()), *real, SETTINGS).shares or []) == [0, 0, 1]
+    collapsed, perfect = (measure(published(network), *real, SETTINGS) for network in (Flat(), Replay()))
+    assert collapsed.classes is not None
+    assert sorted(collapsed.classes.shares) == [0, 0, 1]
+    assert sum(value is not None for value in collapsed.classes.kernel) == 1
+    figures, best = collapsed.named, perfect.named
+    assert figures["class_divergence"].value == pytest.approx(one_of_three(), abs=0.03)
+    assert best["class_divergence"].value < 0.02 > best["class_divergence"].floor
+    assert figures["classifier_score_by_bars"].value == pytest.approx(1)
+    score = best["classifier_score_by_bars"]
+    assert 2 < score.floor < 3, "as much as the extractor is sure of"
+    assert abs(score.value - score.floor) < 4 * score.spread
+
+
+def test_the_worst_class_is_ranked_among_equal_classes_alone(real: tuple[Prepared, Reference]) -> None:
+    perfect, noisy, collapsed = (
+        measure(published(network), *real, SETTINGS).named["kernel_worst_class"]
+        for network in (Replay(), Replay(0.5), Flat())
+    )
+    assert abs(perfect.value - perfect.floor) < 4 * perfect.spread
+    assert noisy.value > perfect.value + 4 * perfect.spread
+    assert perfect.card.protocol == "30 images of a class at least: lies, stands, cross"
+    assert collapsed.card.eval_id != perfect.card.eval_id
+
+
+def one_of_three() -> float:
+    """The divergence of Jensen and Shannon of (1, 0, 0) from three equal shares."""
+    return float((np.log(3 / 2) + np.log(1 / 2) / 3 + np.log(2) * 2 / 3) / 2)
+
+
+def test_without_labels_there_are_no_figures_of_classes(real: tuple[Prepared, Reference]) -> None:
+    prepared, reference = real
+    turned = replace(reference, extractor=small_extractor(budget=200, labelled=False))
+    measured = measure(published(Replay()), prepared, turned, SETTINGS)
+    assert measured.classes is None
+    assert not {name for name in measured.named if "class" in name}
+
+
+def test_an_extrapolated_distance_lies_below_the_plain_one(real: tuple[Prepared, Reference]) -> None:
+    named = measure(published(Replay()), *real, SETTINGS).named
+    infinite, plain = named["frechet_infinite"], named["frechet"]
+    assert infinite.value < plain.value
+    assert infinite.floor < plain.floor
+    assert abs(infinite.value) < 4 * infinite.spread
+    assert infinite.baseline == pytest.approx(plain.baseline, rel=0.05)
 
 
 def test_the_same_measurement_twice_gives_the_same_figures(real: tuple[Prepared, Reference]) -> None:

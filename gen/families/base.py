@@ -173,6 +173,14 @@ class Reconstructor(Protocol):
         """
         ...
 
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the code of each image: [N, latent_dim] each."""
+        ...
+
+    def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:
+        """The log of p(x, z) / q(z|x) in nats for K codes of each image, of `noise` [N, K, latent_dim]: [N, K]."""
+        ...
+
 
 @runtime_checkable
 class Translator(Protocol):

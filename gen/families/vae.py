@@ -82,14 +82,34 @@ class Autoencoder(nn.Module):
         z is made of standard normal `noise` [N, latent_dim]. Their sum is the negative evidence bound (equation 10),
         summed over pixels and latents.
         """
+        mean, log_variance = self.posterior(images)
+        nll = self._nll(images, mean + noise * torch.exp(0.5 * log_variance))
+        return nll, kl_to_standard_normal(mean, log_variance)
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x) for images [N, C, H, W] in [-1, 1]: [N, latent_dim] each."""
         # Sums over pixels and latents need all digits, whatever the networks compute in.
         mean, log_variance = (part.to(images.dtype) for part in self.encoder(images))
-        decoded = self.decoder(mean + noise * torch.exp(0.5 * log_variance)).to(images.dtype)
+        return mean, log_variance
+
+    def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:
+        """The log of p(x, z) / q(z|x) in nats for K codes of each image, of `noise` [N, K, latent_dim]: [N, K].
+
+        Their importance-weighted mean bounds log p(x) (Burda et al. 2016, arXiv 1509.00519, equation 8).
+        """
+        mean, log_variance = (part[:, None] for part in self.posterior(images))
+        codes = mean + noise * torch.exp(0.5 * log_variance)
+        repeated = images.repeat_interleave(noise.shape[1], 0)
+        nll = self._nll(repeated, codes.flatten(0, 1)).reshape(noise.shape[:2])
+        # Prior and posterior are normal: what is left of their quotient when the constants are gone.
+        return 0.5 * (noise.square() - codes.square() + log_variance).sum(2) - nll
+
+    def _nll(self, images: Tensor, codes: Tensor) -> Tensor:
+        """-log p(x|z) in nats of each image [N] with its code [N, latent_dim]."""
+        decoded = self.decoder(codes).to(images.dtype)
         if self.likelihood == "bernoulli":
-            nll = bernoulli_nll(decoded, images)
-        else:
-            nll = gaussian_nll(decoded, images, self.log_sigma)
-        return nll, kl_to_standard_normal(mean, log_variance)
+            return bernoulli_nll(decoded, images)
+        return gaussian_nll(decoded, images, self.log_sigma)
 
     def _mean_image(self, decoded: Tensor) -> Tensor:
         return torch.sigmoid(decoded) * 2 - 1 if self.likelihood == "bernoulli" else decoded.clamp(-1, 1)

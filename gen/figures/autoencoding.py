@@ -1,40 +1,92 @@
 """How well an autoencoder explains images that it has not seen."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gen.families.base import Reconstructor
-from gen.figures.subject import BATCH, Subject, batches, by_batch, mean_figure, mean_image
-from gen.metrics import likelihood
+from gen.figures.subject import BATCH, Subject, batches, by_batch, halves_of, mean_figure, mean_image, with_all
+from gen.metrics import likelihood, similarity
 from gen.metrics.card import Figure
+
+SAMPLES = 64
+"""Codes of each image behind the importance-weighted bound."""
+MOST = 1000
+"""Images that it is measured on: each takes as long as SAMPLES reconstructions."""
 
 
 def autoencoding(subject: Subject, network: Reconstructor) -> list[Figure]:
-    """The error of its reconstructions, and its bound on the likelihood."""
-    return [_reconstruction_error(subject), _negative_elbo(subject, network)]
+    """Its reconstructions, its bounds on the likelihood, and how much of its code it uses."""
+    return [
+        *_reconstructions(subject),
+        _negative_elbo(subject, network),
+        _negative_iwae(subject, network),
+        _active_units(subject, network),
+    ]
 
 
-def _reconstruction_error(subject: Subject) -> Figure:
+def _reconstructions(subject: Subject) -> list[Figure]:
     """Doing nothing is the mean of the training images."""
     images = subject.inputs
-    errors = by_batch(likelihood.reconstruction_errors, subject.published.reconstruct(images, BATCH), images)
+    made = subject.published.reconstruct(images, BATCH)
     flat = np.broadcast_to(mean_image(subject.prepared), images.shape)
-    idle = by_batch(likelihood.reconstruction_errors, flat, images)
-    card = subject.card("reconstruction_error", likelihood.VERSION, {"images": len(images)})
-    return mean_figure("MSE in [-1, 1]", card, errors, baseline=float(idle.mean()))
+    counts = {"images": len(images)}
+    idle, ours = (by_batch(likelihood.reconstruction_errors, one, images) for one in (flat, made))
+    card = subject.card("reconstruction_error", likelihood.VERSION, counts)
+    error = mean_figure("MSE in [-1, 1]", card, ours, baseline=float(idle.mean()))
+    card = subject.card("reconstruction_psnr", similarity.VERSION, counts, "of the mean error of all images")
+    assert error.halves is not None
+    value, nothing = similarity.peak_signal_to_noise(np.array([error.value, idle.mean()]))
+    halves = similarity.peak_signal_to_noise(error.halves)
+    psnr = Figure(card.metric, float(value), "dB", card, baseline=float(nothing), halves=halves, lower_is_better=False)
+    idle, ours = (by_batch(similarity.structural_similarities, one, images) for one in (flat, made))
+    side = similarity.window(min(images.shape[1:3]))
+    card = subject.card("reconstruction_ssim", similarity.VERSION, counts, f"window {side} x {side}")
+    ssim = mean_figure("1 for equal images", card, ours, baseline=float(idle.mean()))
+    return [error, psnr, replace(ssim, lower_is_better=False)]
 
 
 def _negative_elbo(subject: Subject, network: Reconstructor) -> Figure:
-    generator, device = torch.Generator().manual_seed(subject.settings.seed), subject.published.device
     with torch.inference_mode():
         terms = [
-            network.evidence(images, torch.randn(len(images), network.latent_dim, generator=generator).to(device))
-            for images in batches(subject.inputs, device)
+            network.evidence(images, noise[:, 0])
+            for images, noise in _with_noise(subject, network, len(subject.inputs), 1)
         ]
     nll, kl = (torch.cat(parts) for parts in zip(*terms, strict=True))
     protocol = f"{network.likelihood} likelihood, 1 posterior sample"
     card = subject.card("negative_elbo", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
     figure = mean_figure("nats per image", card, likelihood.negative_elbos(nll, kl).double().cpu().numpy())
     return replace(figure, parts={"nll": float(nll.mean()), "kl": float(kl.mean())})
+
+
+def _negative_iwae(subject: Subject, network: Reconstructor) -> Figure:
+    with torch.inference_mode():
+        bounds = [
+            likelihood.negative_iwaes(network.log_weights(images, noise))
+            for images, noise in _with_noise(subject, network, MOST, SAMPLES)
+        ]
+    found = torch.cat(bounds).cpu().numpy()
+    protocol = f"{network.likelihood} likelihood, {SAMPLES} posterior samples"
+    card = subject.card("negative_iwae", likelihood.VERSION, {"images": len(found)}, protocol)
+    return mean_figure("nats per image", card, found)
+
+
+def _with_noise(subject: Subject, network: Reconstructor, most: int, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `most` images [B, C, H, W] with noise for `samples` codes of each [B, samples, latent_dim]."""
+    generator, device = torch.Generator().manual_seed(subject.settings.seed), subject.published.device
+    for images in batches(subject.inputs[:most], device, BATCH // samples):
+        yield images, torch.randn(len(images), samples, network.latent_dim, generator=generator).to(device)
+
+
+def _active_units(subject: Subject, network: Reconstructor) -> Figure:
+    """Doing nothing is a code that says nothing."""
+    with torch.inference_mode():
+        means = [network.posterior(images)[0].cpu() for images in batches(subject.inputs, subject.published.device)]
+    protocol = f"posterior means vary by more than {likelihood.ACTIVE}"
+    card = subject.card("active_units", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
+    counted = likelihood.active_units(torch.cat(means).numpy(), with_all(halves_of(card, len(subject.inputs))))
+    unit = f"of {network.latent_dim} latents"
+    return Figure(card.metric, float(counted[0]), unit, card, baseline=0.0, halves=counted[1:], lower_is_better=False)

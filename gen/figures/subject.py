@@ -46,7 +46,7 @@ class Subject:
         """All real and all counted images, then half-samples of both: the same for each figure and each generator."""
         counts = len(self.reference.features), len(self.counted)
         in_real, in_generated = subsets(*counts, self.settings.seed, self.settings.resamples)
-        return _with_all(in_real), _with_all(in_generated)
+        return with_all(in_real), with_all(in_generated)
 
     def card(self, metric: str, version: int, counts: dict[str, int], protocol: str | None = None) -> Card:
         """Of a figure of pixels."""
@@ -111,6 +111,6 @@ def batches(pixels: Pixels, device: str = "cpu", size: int = BATCH) -> Iterator[
         yield to_float(torch.tensor(pixels[start : start + size], device=device))
 
 
-def _with_all(masks: Mask) -> Mask:
+def with_all(masks: Mask) -> Mask:
     """The masks [R, N], and before them one of all images."""
     return np.vstack([np.ones((1, masks.shape[1]), np.bool_), masks])

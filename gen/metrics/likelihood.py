@@ -1,8 +1,16 @@
-"""How well an autoencoder explains images: the error of its reconstructions, and its bound on the likelihood."""
+"""How well an autoencoder explains images: the error of its reconstructions, its bounds on the likelihood, its code."""
 
+import math
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from gen.metrics.halves import Mask
+
 VERSION = 1
+ACTIVE = 0.01
+"""Variance of a latent's posterior mean over images above which it is active (Burda et al. 2016, section 5.2)."""
 
 
 def reconstruction_errors(reconstructed: Tensor, images: Tensor) -> Tensor:
@@ -13,3 +21,20 @@ def reconstruction_errors(reconstructed: Tensor, images: Tensor) -> Tensor:
 def negative_elbos(nll: Tensor, kl: Tensor) -> Tensor:
     """-ELBO of each image [N] in nats, summed over pixels and latents (Kingma & Welling 2014, eq. 3)."""
     return nll + kl
+
+
+def negative_iwaes(log_weights: Tensor) -> Tensor:
+    """The importance-weighted bound of each image [N] in nats, negated (Burda et al. 2016, eq. 8).
+
+    From log p(x, z) - log q(z|x) [N, K] of K samples of the posterior. In expectation it falls as K grows, from the
+    negative ELBO at K = 1 to the negative log-likelihood.
+    """
+    return math.log(log_weights.shape[1]) - log_weights.double().logsumexp(1)
+
+
+def active_units(means: NDArray[np.floating], masks: Mask) -> NDArray[np.float64]:
+    """How many latents are active in R subsets of the posterior means [N, d], masks [R, N]: [R]."""
+    centred = means.astype(np.float64) - means.mean(0, np.float64)
+    counts = masks.sum(1, keepdims=True)
+    variances = masks @ np.square(centred) / counts - np.square(masks @ centred / counts)
+    return np.asarray((variances * counts / (counts - 1) > ACTIVE).sum(1).astype(np.float64))

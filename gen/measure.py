@@ -3,6 +3,7 @@
 `evaluate` and `judge` both measure through here, so that what is promoted is what is reported.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from gen.datasets import Prepared
 from gen.families.base import Reconstructor, Sampler, Translator
 from gen.figures.autoencoding import autoencoding
 from gen.figures.classes import ByClass, by_class
-from gen.figures.copies import copies
+from gen.figures.copies import Closest, copies
 from gen.figures.distances import distances, shares
 from gen.figures.subject import BATCH, Subject
 from gen.figures.translations import translations
@@ -37,6 +38,8 @@ class Measurement:
     """Name of the figure that generators of its task are ranked by."""
     classes: ByClass | None
     """What the extractor makes of the images; None where it knows no labels."""
+    closest: Mapping[str, Closest]
+    """The generated images that are nearest to a training image, by what they are compared in: features, pixels."""
 
     @property
     def deciding(self) -> Figure:
@@ -54,6 +57,7 @@ class Measurement:
             "rank_by": self.rank_by,
             "figures": [figure.to_json() for figure in self.figures],
             "classes": self.classes and self.classes.to_json(),
+            "closest": {space: pairs.to_json() for space, pairs in self.closest.items()},
         }
 
 
@@ -72,7 +76,8 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
     features = reference.extractor.features(made)
     subject = Subject(published, prepared, reference, settings, inputs, made, features)
     of_classes, classes = by_class(subject)
-    figures = [*distances(subject), *shares(subject), *of_classes, *copies(subject)]
+    of_copies, closest = copies(subject)
+    figures = [*distances(subject), *shares(subject), *of_classes, *of_copies]
     if isinstance(published.network, Translator):
         figures += translations(subject)
     if isinstance(published.network, Reconstructor):
@@ -84,6 +89,7 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
         figures=tuple(figures),
         rank_by="pair_error" if by_pairs else "frechet",
         classes=classes,
+        closest=closest,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gen import files
 from gen.datasets import Prepared, Split
@@ -125,6 +126,12 @@ def subsets(real: int, generated: int, seed: int, resamples: int) -> tuple[Mask,
         for side, count in enumerate((real, generated))
     )
     return first, second
+
+
+def kept(count: int) -> NDArray[np.int64]:
+    """Which of `count` training images copies are looked for among, in their order: [at most MOST]."""
+    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST].sort().values
+    return np.asarray(chosen.numpy())
 
 
 def generated_count(prepared: Prepared, samples: int) -> int:

@@ -31,6 +31,11 @@ class Taught(Strict):
     """Digest of that dataset's snapshot."""
 
     @property
+    def known_as(self) -> str:
+        """What its classifier is called where a figure is named by it."""
+        return self.dataset
+
+    @property
     def tap(self) -> str:
         """The place in the network where features are taken."""
         return strided.TAP
@@ -64,6 +69,11 @@ class Imported(Strict):
     """Name of the file that the weights came in."""
     sha256: str
     """Of that file."""
+
+    @property
+    def known_as(self) -> str:
+        """What its classifier is called where a figure is named by it."""
+        return self.architecture
 
     @property
     def used(self) -> dict[str, Any]:

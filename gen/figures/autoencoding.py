@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from gen.families.base import Reconstructor
-from gen.figures.subject import BATCH, Subject, batches, by_batch, halves_of, mean_figure, mean_image, with_all
+from gen.figures.subject import BATCH, Subject, batches, by_batch, halves_of, mean_figure, mean_image
 from gen.metrics import likelihood, similarity
 from gen.metrics.card import Figure
+from gen.metrics.halves import whole_first
 
 SAMPLES = 64
 """Codes of each image behind the importance-weighted bound."""
@@ -87,6 +88,6 @@ def _active_units(subject: Subject, network: Reconstructor) -> Figure:
         means = [network.posterior(images)[0].cpu() for images in batches(subject.inputs, subject.published.device)]
     protocol = f"posterior means vary by more than {likelihood.ACTIVE}"
     card = subject.card("active_units", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
-    counted = likelihood.active_units(torch.cat(means).numpy(), with_all(halves_of(card, len(subject.inputs))))
+    counted = likelihood.active_units(torch.cat(means).numpy(), whole_first(halves_of(card, len(subject.inputs))))
     unit = f"of {network.latent_dim} latents"
     return Figure(card.metric, float(counted[0]), unit, card, baseline=0.0, halves=counted[1:], lower_is_better=False)

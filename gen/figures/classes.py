@@ -38,7 +38,7 @@ class ByClass:
 def by_class(subject: Subject) -> tuple[list[Figure], ByClass | None]:
     """The figures of classes, and what they are made of; nothing where the extractor knows no labels."""
     reference, extractor = subject.reference, subject.reference.extractor
-    if extractor.meaning != "labels":
+    if extractor.description.meaning != "labels":
         return [], None
     real, generated = (side(extractor, features) for features in (reference.features, subject.counted))
     masks = subject.subsets()
@@ -47,7 +47,7 @@ def by_class(subject: Subject) -> tuple[list[Figure], ByClass | None]:
     compared = [label for label, known in zip(extractor.labels, found.compared, strict=True) if known]
     protocols = {"kernel_worst_class": f"{LEAST} images of a class at least: {', '.join(compared)}"}
     # Scores by different classifiers have nothing to do with each other, so that its name tells whose it is.
-    names = {"classifier_score": f"classifier_score_by_{extractor.description.dataset}"}
+    names = {"classifier_score": f"classifier_score_by_{extractor.description.known_as}"}
     figures = [
         Figure(
             name=names.get(name, name),

@@ -15,7 +15,7 @@ from gen.errors import TooFewImagesError
 from gen.images import Pixels, to_float
 from gen.metrics.card import Card, Figure
 from gen.metrics.distribution import Features
-from gen.metrics.halves import Mask, half_samples
+from gen.metrics.halves import Mask, half_samples, whole_first
 from gen.reference import REPORT, Reference, subsets
 
 PIXELS = "uint8 / 127.5 - 1"
@@ -46,7 +46,7 @@ class Subject:
         """All real and all counted images, then half-samples of both: the same for each figure and each generator."""
         counts = len(self.reference.features), len(self.counted)
         in_real, in_generated = subsets(*counts, self.settings.seed, self.settings.resamples)
-        return with_all(in_real), with_all(in_generated)
+        return whole_first(in_real), whole_first(in_generated)
 
     def card(self, metric: str, version: int, counts: dict[str, int], protocol: str | None = None) -> Card:
         """Of a figure of pixels."""
@@ -109,8 +109,3 @@ def batches(pixels: Pixels, device: str = "cpu", size: int = BATCH) -> Iterator[
     """Images uint8 [N, H, W, C] as float batches [B, C, H, W] in [-1, 1]."""
     for start in range(0, len(pixels), size):
         yield to_float(torch.tensor(pixels[start : start + size], device=device))
-
-
-def with_all(masks: Mask) -> Mask:
-    """The masks [R, N], and before them one of all images."""
-    return np.vstack([np.ones((1, masks.shape[1]), np.bool_), masks])

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from gen.config import Judge
 from gen.features import Extractor
 from gen.metrics import classes, extrapolation, manifold
 from gen.metrics.card import finite
 from gen.metrics.distribution import Features
 from gen.metrics.frechet import Gaussian
+from gen.metrics.halves import whole
 from gen.reference import distances_to
 
 
@@ -28,7 +27,7 @@ def values(extractor: Extractor, gaussian: Gaussian, real: Features, generated: 
 
     Raises TooFewImagesError when there are no more images than features.
     """
-    everything = np.ones((1, len(real)), np.bool_), np.ones((1, len(generated)), np.bool_)
+    everything = whole(len(real)), whole(len(generated))
     distances = distances_to(gaussian, real, generated, settings.seed, settings.resamples)
     infinite = extrapolation.at_infinity(distances["frechet"])
     shares = manifold.manifold(real, generated, *everything)
@@ -37,7 +36,7 @@ def values(extractor: Extractor, gaussian: Gaussian, real: Features, generated: 
         **({"frechet_infinite": infinite[0]} if infinite else {}),
         **{name: float(value[0]) for name, value in shares.items()},
     }
-    if extractor.meaning != "labels":
+    if extractor.description.meaning != "labels":
         return Values(named, [])
     found = classes.compare(side(extractor, real), side(extractor, generated), *everything)
     named |= {name: float(value[0]) for name, value in found.values.items()}

@@ -1,11 +1,12 @@
-"""How far a generator repeats its training images, in features: beside real images that were held out.
+"""How far a generator repeats its training images, in features or pixels: beside real images that were held out.
 
 What is published is told as a figure: authenticity (Alaa et al. 2022, section 3.3), the rank test C_T on the distances
 to the nearest training image (Meehan et al. 2020, section 4, with one cell), and near-duplicates. None of these can
 decide: C_T takes typical images for copies and is blind to copies among poor images (a tenth of copies beside an early
 GAN gave z = +31). What decides asks whether generated images lie nearer to the training images than to held-out ones.
 A generator that repeats nothing cannot know which real images were held out, so that its nearest real image is a
-training one as often as chance has it, whatever its quality and wherever it is dense: `Share` is the excess.
+training one as often as chance has it, whatever its quality and wherever it is dense: `Share` is the excess. That
+holds in any space: in pixels it finds copies that an extractor takes for other images.
 """
 
 import hashlib
@@ -34,19 +35,41 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Memorisation:
-    """What was measured of N generated images."""
+class Copies:
+    """Where N generated images lie among real ones, in whatever space: features or pixels."""
 
-    authentic: Mask
-    """[N]: not nearer to its nearest training image than that one is to its own nearest other training image."""
+    distances: Array
+    """[N]: from each to its nearest training image."""
+    originals: Indices
+    """[N]: which that is."""
+    usual: Array
+    """[H]: from each held-out image to its nearest training image."""
     near: Mask
-    """[N]: a near-duplicate of a training image."""
-    copying: float
-    """C_T: z of the rank test of the distances to the training set, below 0 where held-out images are farther off."""
+    """[N]: nearer to a training image than the share NEAR of held-out images is."""
     copied: Share
     """By the nearest real image of every generated one."""
     copied_closely: Share
     """By those alone that are near-duplicates of some real image: it sees few copies among many images."""
+
+    @property
+    def closest(self) -> Indices:
+        """The generated images, nearest to a training image first: [N]."""
+        return np.asarray(self.distances.argsort(kind="stable"))
+
+    @property
+    def in_pixels(self) -> dict[str, float]:
+        """By the names of the figures, where the space is that of pixels."""
+        return {"copied_share_pixels": self.copied.value, "copied_closely_pixels": self.copied_closely.value}
+
+
+@dataclass(frozen=True)
+class Memorisation(Copies):
+    """What else was measured of them in features."""
+
+    authentic: Mask
+    """[N]: not nearer to its nearest training image than that one is to its own nearest other training image."""
+    copying: float
+    """C_T: z of the rank test of the distances to the training set, below 0 where held-out images are farther off."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -60,27 +83,37 @@ class Memorisation:
         }
 
 
-def memorisation(
+def copies(
     generated: NDArray[np.floating], train: NDArray[np.floating], held_out: NDArray[np.floating], block: int = BLOCK
-) -> Memorisation:
-    """Measure features [N, d] of generated images beside those of training [T, d] and held-out [H, d] images."""
-    distances, copied = nearest(generated, train, block)
-    wanted, place = np.unique(copied, return_inverse=True)
-    gaps = nearest(train[wanted], train, block, own=wanted)[0][place]
+) -> Copies:
+    """Hold generated images [N, d] against training [T, d] and held-out [H, d] ones."""
+    distances, originals = nearest(generated, train, block)
     usual = nearest(held_out, train, block)[0]
     # Of all definitions the one whose share is NEAR on average, however few images were held out.
     radius = np.quantile(usual, NEAR, method="weibull")
     to_held_out, held = nearest(generated, held_out, block)
-    by_train = distances <= to_held_out
-    real = np.where(by_train, copied, len(train) + held)
+    real = np.where(distances <= to_held_out, originals, len(train) + held)
     close = np.minimum(distances, to_held_out) < radius
     sides = len(train), len(held_out)
-    return Memorisation(
-        authentic=distances >= gaps,
+    return Copies(
+        distances=distances,
+        originals=originals,
+        usual=usual,
         near=distances < radius,
-        copying=rank_test(distances, usual),
         copied=excess(real, *sides, of=len(generated)),
         copied_closely=excess(real[close], *sides, of=len(generated)),
+    )
+
+
+def memorisation(
+    generated: NDArray[np.floating], train: NDArray[np.floating], held_out: NDArray[np.floating], block: int = BLOCK
+) -> Memorisation:
+    """Measure features [N, d] of generated images beside those of training [T, d] and held-out [H, d] images."""
+    found = copies(generated, train, held_out, block)
+    wanted, place = np.unique(found.originals, return_inverse=True)
+    gaps = nearest(train[wanted], train, block, own=wanted)[0][place]
+    return Memorisation(
+        **vars(found), authentic=found.distances >= gaps, copying=rank_test(found.distances, found.usual)
     )
 
 

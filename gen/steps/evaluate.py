@@ -37,6 +37,7 @@ def evaluate(workspace: Workspace, params: Params, name: str, code: Mapping[str,
     with files.fresh_folder(workspace.evaluate(name)) as folder:
         facts = {"model": name, "family": config.family, "task": config.task, "dataset": config.dataset}
         files.write_json(folder / "metrics.json", {**facts, **measured.to_json()})
-        for title, picture in pictures(published, prepared, params.judge).items():
+        closest = {f"closest-{space}": pairs.picture for space, pairs in measured.closest.items()}
+        for title, picture in (pictures(published, prepared, params.judge) | closest).items():
             write_png(folder / f"{title}.png", picture)
         identity.write(folder)

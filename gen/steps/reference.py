@@ -12,11 +12,12 @@ from gen import files
 from gen.config import Params
 from gen.datasets import SPLITS, Prepared
 from gen.features import Extractor
+from gen.figures.pixels import points
 from gen.figures.values import values
 from gen.images import Pixels
 from gen.metrics.frechet import Gaussian
-from gen.metrics.memorisation import memorisation
-from gen.reference import MOST, REPORT, generated_count
+from gen.metrics.memorisation import copies, memorisation
+from gen.reference import REPORT, generated_count, kept
 from gen.survey import survey
 from gen.workspace import Workspace
 
@@ -32,14 +33,13 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     files.verify(workspace.prepared(name))
     prepared = Prepared(workspace.prepared(name))
     images = {split: prepared.images(split, prepared.target) for split in SPLITS}
-    kept = {split: np.sort(_some(len(images[split]), MOST, torch.Generator().manual_seed(0))) for split in SPLITS}
+    looked_at = {split: kept(len(images[split])) for split in SPLITS}
     count = generated_count(prepared, params.judge.samples)
     chosen, noise = (torch.Generator().manual_seed(2 * params.judge.seed + stream) for stream in range(2))
     among_train = _some(len(images["train"]), count, chosen)
-    wanted = {**kept, "train": np.union1d(kept["train"], among_train)}
+    wanted = {**looked_at, "train": np.union1d(looked_at["train"], among_train)}
     surveys = {split: survey(extractor, images[split], wanted[split]) for split in SPLITS}
-    features = {split: surveys[split].at(kept[split]) for split in SPLITS}
-
+    features = {split: surveys[split].at(looked_at[split]) for split in SPLITS}
     with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")
         for split in SPLITS:
@@ -60,12 +60,15 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
         values(extractor, surveys[REPORT].gaussian, features[REPORT], side, params.judge)
         for side in (surveys["train"].at(among_train), extractor.features(uniform_noise(count, prepared, noise)))
     )
+    pixels = {split: points(images[split], looked_at[split]) for split in SPLITS}
     with files.fresh_folder(workspace.reference(name)) as folder:
         measured: dict[str, Any] = {
             "format": 1,
             "features": files.manifest_digest(workspace.features(name)),
             "count": count,
-            "floor": floor.named | memorisation(features["select"], features["train"], features[REPORT]).values,
+            "floor": floor.named
+            | memorisation(features["select"], features["train"], features[REPORT]).values
+            | copies(pixels["select"], pixels["train"], pixels[REPORT]).in_pixels,
             "baseline": baseline.named,
             "class_floor": floor.by_class,
         }

@@ -91,6 +91,26 @@ def test_fidelity_coverage_and_memorisation_of_generators_that_are_known(real: t
         assert sound["near_duplicates"].parts["exact"] == 0
         assert sound["copied_share"].value < 3 * sound["copied_share"].spread
     assert abs(perfect["copying"].value) < 4
+    assert copier["copied_share_pixels"].value == copier["copied_closely_pixels"].value == pytest.approx(1)
+    assert perfect["copied_share_pixels"].value < 3 * perfect["copied_share_pixels"].spread
+    assert copier["copied_share_pixels"].card.preprocessing == "uint8 / 255"
+    assert copier["copied_share_pixels"].card.extractor is None
+
+
+def test_the_closest_pairs_are_shown_beside_what_is_usual(real: tuple[Prepared, Reference]) -> None:
+    copier, perfect = (measure(published(network), *real, SETTINGS).closest for network in (Copier(), Replay()))
+    train = real[0].images("train", "images")[:]
+    for space in ("features", "pixels"):
+        assert copier[space].distances == pytest.approx([0] * 12, abs=1e-6)
+        np.testing.assert_array_equal(copier[space].made, copier[space].originals)
+        pairs = perfect[space]
+        assert 0 < pairs.distances[0] == min(pairs.distances)
+        assert pairs.distances[5] < pairs.usual == copier[space].usual
+        assert all((image == train).all((1, 2, 3)).any() for image in pairs.originals)
+        assert pairs.picture.shape == (2 * 14 - 2, 12 * 14 - 2, 1)
+    first = perfect["pixels"]
+    apart = (first.made[0].astype(float) - first.originals[0]) / 255
+    assert first.distances[0] == pytest.approx(np.linalg.norm(apart), rel=1e-5)
 
 
 def test_figures_say_which_way_is_better(real: tuple[Prepared, Reference]) -> None:
@@ -301,7 +321,7 @@ def test_the_stage_writes_figures_pictures_and_who_it_is(finished: Workspace) ->
     for model, pictured in expected.items():
         folder = finished.evaluate(model)
         files.verify(folder)
-        assert {path.stem for path in folder.glob("*.png")} == pictured
+        assert {path.stem for path in folder.glob("*.png")} == pictured | {"closest-features", "closest-pixels"}
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["rank_by"] in {figure["name"] for figure in metrics["figures"]}
         assert len(metrics["classes"]["shares"]) == 10

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gen.metrics.memorisation import Memorisation, Share, equal_pixels, excess, memorisation, rank_test
+from gen.metrics.memorisation import copies as copied
 
 DIMENSION = 8
 SEEDS = range(20)
@@ -118,3 +119,31 @@ def test_equal_pixels_are_found_in_any_block() -> None:
     other = train[3] ^ np.uint8(1)
     made = np.stack([train[3], other, train[19]])
     np.testing.assert_array_equal(equal_pixels(made, [train[:10], train[10:]]), [True, False, True])
+
+
+def test_copies_that_features_do_not_show_are_found_in_pixels() -> None:
+    """An extractor that looks at brightness alone takes darkened copies for other images."""
+    random = np.random.default_rng(0)
+    train, held_out, new = (random.uniform(0, 1, (count, 64)).astype(np.float32) for count in (300, 200, 200))
+    made = np.concatenate([train[:200] * np.float32(0.9), new])
+
+    def brightness(pixels: np.ndarray) -> np.ndarray:
+        return pixels.mean(1, keepdims=True)
+
+    in_features = copied(*(brightness(side) for side in (made, train, held_out)))
+    in_pixels = copied(made, train, held_out)
+    assert z(in_features.copied) < 3
+    assert z(in_pixels.copied) > 4
+    assert in_pixels.copied.value == pytest.approx(0.5, abs=0.15)
+    assert in_pixels.copied_closely.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_closest_pairs_come_in_the_order_of_their_distances() -> None:
+    random = np.random.default_rng(0)
+    train, held_out = random.normal(size=(50, 4)), random.normal(size=(30, 4))
+    made = train[[7, 3, 9]] + np.array([0.2, 0.0, 0.1])[:, None]
+    found = copied(made, train, held_out)
+    assert found.closest.tolist() == [1, 2, 0]
+    assert found.originals[found.closest].tolist() == [3, 9, 7]
+    assert found.distances == pytest.approx([0.4, 0, 0.2])
+    assert len(found.usual) == 30

@@ -111,10 +111,15 @@ def times(value: float | None, baseline: float | None, lower_is_better: bool | N
 
 
 def _groups(workspace: Workspace) -> list[dict[str, Any]]:
-    """The rows of the comparison, by dataset and task."""
-    rows = _read(workspace.compare / "table.json") or []
+    """The rows of the comparison, by dataset and task, with the reasons why some have no order."""
+    rows, apart = (_read(workspace.compare / f"{name}.json") or [] for name in ("table", "apart"))
     return [
-        {"dataset": dataset, "task": task, "rows": list(group)}
+        {
+            "dataset": dataset,
+            "task": task,
+            "rows": list(group),
+            "apart": [note["text"] for note in apart if (note["task"], note["dataset"]) == (task, dataset)],
+        }
         for (task, dataset), group in groupby(rows, key=lambda row: (row["task"], row["dataset"]))
     ]
 
@@ -140,20 +145,39 @@ def _model(workspace: Workspace, name: str) -> dict[str, Any]:
     train, evaluate = workspace.train(name), workspace.evaluate(name)
     config, made = files.read_json(train / "config.json"), _read(workspace.provenance(name))
     metrics, run = _read(evaluate / "metrics.json"), files.read_json(train / "run.json")
-    classes, side = (metrics or {}).get("classes"), config["shape"][1]
+    side = config["shape"][1]
     return {
         "name": name,
         "config": config,
         "run": run,
         "measured": _read(evaluate / "run.json"),
         "made": made and {**made, "started": datetime.fromisoformat(made["started"])},
-        "classes": list(zip(classes["labels"], classes["shares"], strict=True)) if classes else [],
+        "classes": _classes(metrics) if metrics else [],
+        "closest": [
+            _closest(evaluate / f"closest-{space}.png", space, pairs)
+            for space, pairs in ((metrics or {}).get("closest") or {}).items()
+        ],
         "curves": charts.curves(files.Journal.read(train / "journal.jsonl")),
         "evolution": _evolution(sorted((train / "samples").glob("*.png")), side),
         "samples": _shown(evaluate / "samples.png", "samples from fixed noise", 540),
         "reconstructions": _shown(evaluate / "reconstructions.png", "unseen images, each with its reconstruction", 720),
         "translations": _shown(evaluate / "translations.png", TRANSLATED, 720),
     }
+
+
+def _classes(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row for each class that the extractor knows."""
+    columns = metrics["classes"] or {}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _closest(path: Path, space: str, pairs: dict[str, Any]) -> Picture | None:
+    distances, usual = pairs["distances"], pairs["usual"]
+    caption = (
+        f"in {space}: distances of {changes.figure(distances[0])} to {changes.figure(distances[-1])}; half of the real "
+        f"images that were held out lie within {changes.figure(usual)} of a training image"
+    )
+    return _shown(path, caption, 720)
 
 
 def _evolution(paths: Sequence[Path], side: int) -> list[Picture]:

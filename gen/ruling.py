@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from gen.chance import quantile
-from gen.metrics.card import Card, Figure
+from gen.metrics.card import Figure, differences
 
 Decision = Literal["promote", "keep", "undecided"]
 BIASED = ("frechet",)
@@ -67,17 +67,11 @@ def decide(challenger: Figure, champion: Figure | None, standard: Standard) -> R
         )
     if champion is None:
         return Ruling("promote", f"The challenger's {name} is {value:.4g}{_context(challenger)}, with nothing to beat.")
-    if differing := differences(challenger.card, champion.card):
+    if differing := differences(asdict(challenger.card), asdict(champion.card)):
         return Ruling("undecided", f"The two were measured differently ({', '.join(differing)}): they have no order.")
     if not math.isfinite(champion.value):
         return Ruling("promote", f"The champion's {name} is not finite, the challenger's is {value:.4g}.")
     return _by_gain(challenger, champion, standard)
-
-
-def differences(one: Card, other: Card) -> list[str]:
-    """The fields in which two eval cards differ."""
-    theirs = asdict(other)
-    return [field for field, value in asdict(one).items() if value != theirs[field]]
 
 
 def _by_gain(challenger: Figure, champion: Figure, standard: Standard) -> Ruling:

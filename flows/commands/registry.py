@@ -75,6 +75,8 @@ def compare(
             for row in group
         ]
         table(("model", "version", "figure", "floor"), shown, numbers=("figure", "floor"))
+    for note in files.read_json(workspace.compare / "apart.json"):
+        print(f"\n{note['dataset']}, {note['task']}: {note['text']}")
     if csv:
         _write_csv(csv, rows)
     if unreached:

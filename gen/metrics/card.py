@@ -105,6 +105,11 @@ class Figure:
         return cls(value=value, card=Card(**values["card"]), deviation=values["spread"], parts=values["parts"], **kept)
 
 
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The fields in which two eval cards, as JSON has them, differ: none where figures may be ranked together."""
+    return [field for field in {**one, **other} if one.get(field) != other.get(field)]
+
+
 def finite(value: float | None) -> float | None:
     """`value`, or None where JSON has no word for it."""
     return value if value is not None and math.isfinite(value) else None

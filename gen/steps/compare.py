@@ -1,12 +1,14 @@
 """compare: the figures of all models in, one table out, ranked where ranking means something."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
 from gen import files
 from gen.config import Params
+from gen.metrics.card import differences
 from gen.workspace import Workspace
 
 COLUMNS = [
@@ -26,7 +28,7 @@ COLUMNS = [
 
 
 def compare(workspace: Workspace, params: Params) -> None:
-    """Write runs/compare: table.csv and table.json, from what `evaluate` wrote of each model in params.yaml.
+    """Write runs/compare (table.csv, table.json, apart.json) from what `evaluate` wrote of each model in params.yaml.
 
     Raises UserError when a model is not evaluated yet, or its folder is not what was written.
     """
@@ -39,6 +41,36 @@ def compare(workspace: Workspace, params: Params) -> None:
         ranked.to_csv(folder / "table.csv", index=False, lineterminator="\n")
         rows = ranked.astype(object).where(ranked.notna(), None).to_dict("records")
         files.write_json(folder / "table.json", rows)
+        files.write_json(folder / "apart.json", apart(measured))
+
+
+def apart(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Why models of one task and dataset are not ranked together: their eval cards, and what differs between them."""
+    found: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    for model in measured:
+        same_task = found.setdefault((model["task"], model["dataset"]), {})
+        same_task.setdefault(_deciding(model)["eval_id"], []).append(model)
+    said = []
+    for (task, dataset), protocols in sorted(found.items()):
+        for some, others in combinations(protocols.values(), 2):
+            names, rest = (_listed([f"`{model['model']}`" for model in side]) for side in (some, others))
+            fields = differences(*(_deciding(side[0])["card"] for side in (some, others)))
+            text = f"{rest} {_are(others)} not ranked with {names}: their eval cards differ in {_listed(fields)}."
+            said.append({"task": task, "dataset": dataset, "text": text})
+    return said
+
+
+def _deciding(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figure that a model is ranked by."""
+    return next(figure for figure in model["figures"] if figure["name"] == model["rank_by"])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _are(models: Sequence[Any]) -> str:
+    return "is" if len(models) == 1 else "are"
 
 
 def table(measured: list[Mapping[str, Any]]) -> pd.DataFrame:

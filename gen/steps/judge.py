@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gen.errors import UserError
 from gen.images import write_png
 from gen.judge import Contender, Verdict
 from gen.measure import pictures
-from gen.metrics.card import Figure
+from gen.metrics.card import Figure, differences
 from gen.reference import Reference
 from gen.ruling import Standard
 from gen.runs import Identity
@@ -56,21 +57,34 @@ def ranked(workspace: Workspace, params: Params, dataset: str, task: str) -> lis
     """Names of the models of a task that are measured on the current data, the best by its deciding figure first.
 
     One that a guard would keep out if it were the first of its task comes after all others. Raises UserError when
-    there is none.
+    there is none, or when they were not measured alike.
     """
-    places = {}
+    places, deciding = {}, {}
     for model in params.blocks:
         config = params.model(model)
         if (config.dataset, config.task) == (dataset, task) and _is_current(workspace, model):
-            known, deciding = _figures(workspace, model)
+            known, deciding[model] = _figures(workspace, model)
             kept_out = not all(guard.passed for guard in guards.check(known, None))
-            places[model] = (kept_out, math.inf if math.isnan(deciding.value) else deciding.cost, model)
+            value = deciding[model].value
+            places[model] = (kept_out, math.inf if math.isnan(value) else deciding[model].cost, model)
     if not places:
         raise UserError(
             f"No model of the task `{task}` on dataset `{dataset}` is trained and measured on the current data. "
             "Run `genflows retrain`, or `dvc repro`, and judge again."
         )
+    _require_equal_cards(deciding)
     return sorted(places, key=lambda model: places[model])
+
+
+def _require_equal_cards(deciding: Mapping[str, Figure]) -> None:
+    """Raise UserError when two models' deciding figures have no order."""
+    (first, figure), *others = deciding.items()
+    for other, another in others:
+        if fields := ", ".join(differences(asdict(figure.card), asdict(another.card))):
+            raise UserError(
+                f"`{first}` and `{other}` were measured differently ({fields}), so neither is better. "
+                "Have both measured by the current params.yaml and code with `dvc repro`, and judge again."
+            )
 
 
 def read(folder: Path) -> Verdict | None:

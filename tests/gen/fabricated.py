@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,20 +115,27 @@ def trained(made: Workspace, params: Params, model: str) -> None:
     train(made, params, model, code={"gen/steps/train.py": "0" * 64}, say=lambda _: None)
 
 
-def evaluated(made: Workspace, model: str, value: float, *, spread: float = 0.5, eval_id: str = "e" * 64) -> None:
-    """Write an evaluation with a chosen figure. The grid is real."""
+def evaluated(
+    made: Workspace, model: str, value: float, *, spread: float = 0.5, card: Mapping[str, Any] | None = None
+) -> None:
+    """Write an evaluation with a chosen figure, measured as `card` says. The grids are real."""
     published = artifact.load(made.train(model))
     rank_by = "frechet" if published.task == "sample" else "pair_error"
-    card = {"metric": rank_by, "split": "report", "counts": [64, 64], "extractor": "1" * 64, "seed": 0}
+    card = card or {"metric": rank_by, "split": "report", "counts": {"real": 64}, "extractor": "1" * 64, "seed": 0}
     ranked = {"name": rank_by, "value": value, "unit": "", "lower_is_better": True, "floor": 0.25, "baseline": 400.0}
     other = {"name": "kernel", "value": value / 100, "unit": "", "lower_is_better": True, "floor": None}
     figures = [
-        {**ranked, "spread": spread, "card": card, "eval_id": eval_id},
+        {**ranked, "spread": spread, "card": card, "eval_id": files.digest(card)},
         {**other, "baseline": None, "spread": None, "card": {**card, "metric": "kernel"}, "eval_id": "f" * 64},
     ]
     facts = {"model": model, "family": published.family, "task": published.task, "dataset": published.dataset}
+    classes = {"labels": ["box", "cup"], "shares": [0.75, 0.25], "real": [0.5, 0.5], "kernel": [0.125, None]}
+    facts |= {"classes": classes | {"floor": [0.01, None]}}
+    facts |= {"closest": {space: {"distances": [0.5, 0.75], "usual": 2.0} for space in ("features", "pixels")}}
     with files.fresh_folder(made.evaluate(model)) as folder:
-        files.write_json(folder / "metrics.json", {**facts, "rank_by": rank_by, "figures": figures, "classes": None})
+        files.write_json(folder / "metrics.json", {**facts, "rank_by": rank_by, "figures": figures})
+        for space in ("features", "pixels"):
+            images.write_png(folder / f"closest-{space}.png", images.grid(drawn(24, 3), columns=12))
         if published.task == "sample":
             images.write_png(folder / "samples.png", images.grid(published.generate(16, seed=0)))
         else:

@@ -11,9 +11,9 @@ import pytest
 from gen import config, files
 from gen.errors import UserError
 from gen.metrics.card import Card, Figure
-from gen.steps.compare import COLUMNS, compare, table
+from gen.steps.compare import COLUMNS, apart, compare, table
 from gen.workspace import Workspace
-from tests.gen.metrics.test_card import CARD
+from tests.gen.metrics.test_card import CARD, FIELDS, differing
 from tests.gen.world import PARAMS
 
 
@@ -60,10 +60,24 @@ def test_what_is_not_finite_has_no_rank_and_comes_last() -> None:
     assert pd.isna(deciding["rank"].iloc[1])
 
 
-@pytest.mark.parametrize("field", ["extractor", "data", "preprocessing", "dtype", "split", "protocol"])
-def test_other_eval_cards_are_ranked_apart(field: str) -> None:
-    other = replace(CARD, **{field: "another"})
-    assert ranks(metrics("x", 3.0), metrics("y", 1.0, other), metrics("z", 5.0)) == {"x": 1, "z": 2, "y": 1}
+@pytest.mark.parametrize("field", FIELDS)
+def test_cards_that_differ_in_one_field_are_ranked_apart_and_the_field_is_named(field: str) -> None:
+    measured = [metrics("x", 3.0), metrics("y", 1.0, differing(field)), metrics("z", 5.0)]
+    assert ranks(*measured) == {"x": 1, "z": 2, "y": 1}
+    (note,) = apart(measured)
+    assert note["text"] == f"`y` is not ranked with `x` and `z`: their eval cards differ in {field}."
+    assert (note["task"], note["dataset"]) == ("sample", "d")
+
+
+def test_every_two_protocols_are_told_apart() -> None:
+    other, another = replace(CARD, seed=1), replace(CARD, seed=1, split="select")
+    measured = [metrics("x", 3.0), metrics("y", 1.0, other), metrics("z", 5.0, other), metrics("w", 2.0, another)]
+    assert [note["text"] for note in apart(measured)] == [
+        "`y` and `z` are not ranked with `x`: their eval cards differ in seed.",
+        "`w` is not ranked with `x`: their eval cards differ in split and seed.",
+        "`w` is not ranked with `y` and `z`: their eval cards differ in split.",
+    ]
+    assert apart([metrics("x", 3.0), metrics("y", 1.0), metrics("z", 1.0, other, dataset="e")]) == []
 
 
 def test_other_tasks_and_datasets_are_ranked_apart() -> None:

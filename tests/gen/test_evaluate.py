@@ -23,6 +23,7 @@ from tests.gen.world import (
     SETTINGS,
     Copier,
     Flat,
+    Forgetful,
     Memory,
     Negative,
     Replay,
@@ -233,6 +234,20 @@ def test_the_true_translation_has_no_error_and_none_has_the_baseline(negatives: 
     assert right.deciding.value == 0
     assert idle.deciding.value == idle.deciding.baseline == right.deciding.baseline > 1
     assert values(right)["frechet"] < values(idle)["frechet"] / 10
+
+
+def test_a_translator_is_measured_by_its_way_back_and_by_what_it_changes_for_nothing(
+    negatives: tuple[Prepared, Reference],
+) -> None:
+    """The negative of a negative is the image; the negative of an image is not."""
+    right, idle = (measure(published(Negative(sign), "translate"), *negatives, SETTINGS).named for sign in (-1, 1))
+    bars = negatives[0].images("report", "b")[:] / 127.5 - 1
+    assert right["cycle_error"].value == idle["cycle_error"].value == idle["identity_error"].value == 0
+    assert right["identity_error"].value == pytest.approx(4 * np.square(bars).mean(), rel=1e-5)
+    assert {right[name].baseline for name in ("cycle_error", "identity_error")} == {0}
+    lost = measure(published(Forgetful(-1), "translate"), *negatives, SETTINGS).named["cycle_error"]
+    negative_bars = negatives[0].images("report", "a")[:] / 127.5 - 1
+    assert lost.value == pytest.approx(np.square(negative_bars - 1).mean(), rel=1e-5)
 
 
 def test_without_pairs_a_translator_is_ranked_by_its_distance(

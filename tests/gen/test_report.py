@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gen.ruling import Gain, Standard
 from gen.steps.compare import compare
 from gen.workspace import Workspace
 from tests.gen import fabricated
+from tests.gen.metrics.test_card import CARD, FIELDS, differing
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -130,12 +131,28 @@ def test_page_tells_everything(made: tuple[Workspace, Params]) -> None:
         "samples from fixed noise",
         "inputs, each with its translation",
         "64 images",
+        "class share real kernel distance floor box 75.0 % 50.0 % 0.125 0.01 cup 25.0 % 50.0 % too few –",
+        "in pixels: distances of 0.5 to 0.75; half of the real images that were held out lie within 2 of a training",
         "discriminator",
         "dvc repro train@dcgan evaluate@dcgan",
         "drawn boxes",
         "16 × 16 px, grey",
     ):
         assert said in text
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_models_that_were_measured_differently_have_no_common_rank(
+    workspace: Workspace, params: Params, field: str
+) -> None:
+    fabricated.evaluated(workspace, "dcgan", 30.0, card=asdict(CARD))
+    fabricated.evaluated(workspace, "vae", 40.0, card=asdict(differing(field)))
+    compare(workspace, params)
+    text = Page(render(workspace, params)).text
+    assert f"`vae` is not ranked with `dcgan`: their eval cards differ in {field}." in text
+    assert "1 dcgan ↓ frechet" in text
+    assert "1 vae ↓ frechet" in text
+    assert "2 vae" not in text
 
 
 def test_equal_files_give_equal_pages(made: tuple[Workspace, Params]) -> None:

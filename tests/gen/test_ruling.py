@@ -12,7 +12,7 @@ from gen.metrics.card import Figure
 from gen.metrics.distribution import distances
 from gen.metrics.halves import half_samples
 from gen.ruling import Gain, Standard, decide, gain
-from tests.gen.metrics.test_card import CARD
+from tests.gen.metrics.test_card import CARD, FIELDS, differing
 
 NOISE = np.random.default_rng(0).standard_normal(400)
 NOISE = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
@@ -97,11 +97,12 @@ def test_without_a_spread_nothing_is_decided() -> None:
     assert "too few" in ruling.reason
 
 
-def test_figures_of_other_cards_have_no_order() -> None:
-    other = replace(figure(10), card=replace(CARD, extractor="another", version=2))
-    ruling = decide(figure(1), other, LENIENT)
-    assert ruling.decision == "undecided"
-    assert "(version, extractor)" in ruling.reason
+@pytest.mark.parametrize("field", FIELDS)
+def test_figures_whose_cards_differ_in_any_field_have_no_order(field: str) -> None:
+    for value in (1, 50):
+        ruling = decide(figure(value), replace(figure(10), card=differing(field)), LENIENT)
+        assert ruling.decision == "undecided"
+        assert f"({field})" in ruling.reason
 
 
 def measured(generator: np.random.Generator, spread: float, count: int, real: int) -> Figure:

@@ -190,3 +190,11 @@ class Negative(nn.Module):
     def translate_back(self, images: Tensor) -> Tensor:
         """The same again."""
         return self.sign * images
+
+
+class Forgetful(Negative):
+    """It knows no way back."""
+
+    def translate_back(self, images: Tensor) -> Tensor:
+        """White."""
+        return torch.ones_like(images)

@@ -1,12 +1,12 @@
 """An eval card tells apart whatever a number depends on."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
 
 from gen import files
-from gen.metrics.card import Card, Figure
+from gen.metrics.card import Card, Figure, differences
 
 CARD = Card(
     metric="frechet",
@@ -23,14 +23,23 @@ CARD = Card(
 )
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Card)])
-def test_a_change_of_any_field_is_another_eval_id(field: str) -> None:
+FIELDS = [field.name for field in fields(Card)]
+
+
+def differing(field: str) -> Card:
+    """CARD, but for one field."""
     value = getattr(CARD, field)
-    other = (
-        {"generated": 101, "real": 50} if field == "counts" else value + 1 if isinstance(value, int) else value + "x"
-    )
-    assert replace(CARD, **{field: other}).eval_id != CARD.eval_id
+    if field == "counts":
+        return replace(CARD, counts={"generated": 101, "real": 50})
+    return replace(CARD, **{field: value + 1 if isinstance(value, int) else value + "x"})
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_change_of_any_field_is_another_eval_id(field: str) -> None:
+    assert differing(field).eval_id != CARD.eval_id
     assert replace(CARD).eval_id == CARD.eval_id
+    assert differences(asdict(CARD), asdict(differing(field))) == [field]
+    assert differences(asdict(CARD), asdict(replace(CARD))) == []
 
 
 def test_what_is_not_finite_is_null_in_json() -> None:

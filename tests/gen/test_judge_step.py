@@ -171,6 +171,14 @@ def test_model_that_a_guard_keeps_out_does_not_stand_before_sound_ones(copied: W
     assert {first, ranked(copied, params, "digits", "sample")[0]} == {"gan", "vae"}
 
 
+def test_models_that_were_measured_differently_are_not_chosen_among(copied: Workspace) -> None:
+    params = config.load(copied.params_file)
+    other = Params(params.machine, params.datasets, params.judge.model_copy(update={"seed": 1}), params.blocks)
+    evaluate(copied, other, "vae", code={})
+    with pytest.raises(UserError, match=r"`gan` and `vae` were measured differently \(seed\).*dvc repro"):
+        best(copied, params, "digits", "sample")
+
+
 def test_generator_of_its_training_images_is_published_and_not_promoted(
     copied: Workspace, longer: tuple[Workspace, Params]
 ) -> None:

@@ -77,8 +77,9 @@ def import_extractor(
         if Extractor.load(folder).digest == extractor.digest:
             say(f"{wanted.name}: there already, with the same weights.")
             return extractor.digest
+        known = described(folder)
         raise BadParamsError(
-            f"The extractor `{wanted.name}` is there already, and it is another: {described(folder).architecture}. "
+            f"The extractor `{wanted.name}` is there already, another one: {known.architecture}, tap {known.tap}. "
             "Import under another name, or replace it with --again: older figures then cannot be compared."
         )
     with files.fresh_folder(folder) as fresh:

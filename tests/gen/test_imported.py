@@ -70,7 +70,7 @@ def test_a_second_import_changes_nothing_and_another_one_is_refused(place: tuple
     before = files.manifest_digest(place[0].extractor("fid"))
     imported(place)
     assert files.manifest_digest(place[0].extractor("fid")) == before
-    with pytest.raises(BadParamsError, match="replace it with --again"):
+    with pytest.raises(BadParamsError, match="fid-inception, tap 64.*replace it with --again"):
         imported(place, tap="192")
     assert Extractor.load(place[0].extractor("fid")).digest == first.digest
     assert imported(place, again=True, tap="192").dimension == 192

@@ -40,6 +40,7 @@ def heaps(workspace: Workspace, params: Params) -> list[Heap]:
             private / name for name in ("models", "logs", "dvc")
         ],
         "downloads: public datasets, fetched again when needed": [private / "downloads"],
+        "features: of generated images, computed again when needed": [workspace.feature_cache],
         "checkpoints: of trainings that were broken off": [private / "checkpoints"],
         "trials: models that were trained beside the pipeline": [private / "trials"],
         "left-overs: of processes that died while they wrote": list(_leftovers(workspace)),

@@ -24,9 +24,11 @@ def publish(workspace: Workspace, params: Params, model: str, say: Say = print) 
 
 def judge(workspace: Workspace, params: Params, dataset: str, task: str, say: Say = print) -> Judged | None:
     """Hold the best new model of a task against the champion; None where MLflow cannot be reached."""
+    from gen.__main__ import settle
     from gen.steps.judge import judge
     from gen.tracking.store import TrackingUnavailable
 
+    settle(params.machine)
     try:
         verdict = judge(workspace, params, dataset, task)
     except TrackingUnavailable as error:

@@ -55,12 +55,12 @@ def _run(step: str, name: str) -> int:
         case "extractor":
             from gen.steps.extractor import extractor
 
-            _settle(params.machine)
+            settle(params.machine)
             extractor(workspace, params, name, say=_say)
         case "reference":
             from gen.steps.reference import reference
 
-            _settle(params.machine)
+            settle(params.machine)
             reference(workspace, params, name)
         case "train":
             from gen.leaving import Leave
@@ -82,7 +82,7 @@ def _run(step: str, name: str) -> int:
         case "evaluate":
             from gen.steps.evaluate import evaluate
 
-            _settle(params.machine)
+            settle(params.machine)
             evaluate(workspace, params, name, _code(params, name))
         case "compare":
             from gen.steps.compare import compare
@@ -120,7 +120,7 @@ def _needs_company(params: "Params") -> bool:
     return params.machine.processes > 1 and "RANK" not in os.environ
 
 
-def _settle(machine: "Machine") -> None:
+def settle(machine: "Machine") -> None:
     """Make the process's own settings: threads, and arithmetic that repeats to the bit."""
     # cuBLAS reads it when it starts; without it deterministic matrix products are refused on CUDA.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -141,7 +141,7 @@ def _settle(machine: "Machine") -> None:
 
 def _settle_training(machine: "Machine") -> None:
     """The same for a training, which alone computes in `machine.precision`."""
-    _settle(machine)
+    settle(machine)
     if machine.precision == "bfloat16" and not _has_bfloat16(machine.device):
         raise UserError(
             f"params.yaml: `machine.precision` is bfloat16, but this machine's {machine.device} has no instructions "

@@ -73,7 +73,7 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
         made = published.generate(settings.samples, settings.seed, batch=BATCH)
     else:
         made = published.translate(inputs, batch=BATCH)
-    features = reference.extractor.features(made)
+    features = reference.features_of(made)
     subject = Subject(published, prepared, reference, settings, inputs, made, features)
     of_classes, classes = by_class(subject)
     of_copies, closest = copies(subject)

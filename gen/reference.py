@@ -8,7 +8,7 @@ and baseline, which also depend on how the judge measures. So a training, which 
 does not run again when the judge's settings change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gen import files
 from gen.datasets import Prepared, Split
 from gen.errors import UserError
 from gen.features import Extractor
+from gen.images import Pixels
 from gen.metrics.distribution import Distance, Features, distances
 from gen.metrics.frechet import Gaussian
 from gen.metrics.halves import Mask, half_samples
@@ -80,6 +81,8 @@ class Reference:
     """Each figure of images of uniform noise, at the same counts; those of memorisation have none."""
     class_floor: Sequence[float | None]
     """The kernel distance inside each class of real images in the place of generated ones; empty without labels."""
+    features_of: Callable[[Pixels], Features]
+    """The extractor's features of generated images, uint8 [N, H, W, C] to [N, d]."""
 
     @classmethod
     def load(cls, folder: Path, features: Path, device: str | torch.device = "cpu") -> "Reference":
@@ -102,6 +105,7 @@ class Reference:
             floor=facts["floor"],
             baseline=facts["baseline"],
             class_floor=facts["class_floor"],
+            features_of=space.extractor.features,
         )
 
     def distances(self, generated: Features, seed: int, resamples: int) -> dict[str, Distance]:

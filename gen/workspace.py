@@ -74,6 +74,11 @@ class Workspace:
         """
         return self.private / "checkpoints" / f"{model}-{key[:16]}"
 
+    @property
+    def feature_cache(self) -> Path:
+        """Features of generated images, to be found again."""
+        return self.private / "features"
+
     def evaluate(self, model: str) -> Path:
         """What the stage evaluate@MODEL makes: figures with their eval cards, grids."""
         return self.root / "runs" / "evaluate" / model

@@ -179,8 +179,10 @@ def judge(
     if dataset:
         params.dataset(dataset)
     _mlflow()
+    from gen.__main__ import settle
     from gen.steps.judge import judge as decide
 
+    settle(params.machine)
     tasks = {(config.dataset, config.task) for config in map(params.model, params.blocks)}
     for of, task in sorted(tasks):
         if dataset in (None, of):

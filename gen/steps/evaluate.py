@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gen import artifact, files
 from gen.config import Params
 from gen.datasets import Prepared
+from gen.feature_cache import remembering
 from gen.images import write_png
 from gen.measure import measure, pictures
 from gen.reference import Reference
@@ -27,6 +28,7 @@ def evaluate(workspace: Workspace, params: Params, name: str, code: Mapping[str,
     reference = Reference.load(
         workspace.reference(config.dataset), workspace.features(config.dataset), params.machine.device
     )
+    reference = remembering(reference, workspace.feature_cache)
     measured = measure(published, prepared, reference, params.judge)
     identity = Identity(
         command=f"python -m gen evaluate {name}",

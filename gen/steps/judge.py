@@ -11,6 +11,7 @@ from gen import judge as court
 from gen.config import Params
 from gen.datasets import Prepared
 from gen.errors import UserError
+from gen.feature_cache import remembering
 from gen.images import write_png
 from gen.judge import Contender, Verdict
 from gen.measure import pictures
@@ -165,7 +166,7 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
     device = case.params.machine.device
     prepared = Prepared(case.workspace.prepared(case.dataset))
     places = (case.workspace.reference(case.dataset), case.workspace.features(case.dataset))
-    reference = Reference.load(*places, device)
+    reference = remembering(Reference.load(*places, device), case.workspace.feature_cache)
     challenger = _contender(store, case.challenger, device)
     try:
         champion = _contender(store, case.champion, device) if case.champion else None

@@ -28,8 +28,10 @@ def test_a_fresh_workspace_has_nothing_to_clean(tiny: Workspace) -> None:
 def test_all_of_it_removed_leaves_a_workspace_that_is_up_to_date(copied: Workspace) -> None:
     (copied.private / "downloads").mkdir(parents=True)
     (copied.private / "downloads" / "images.gz").write_bytes(b"x" * 1000)
+    assert "features" in heaps(copied)
     for heap in heaps(copied).values():
         heap.remove()
+    assert not copied.feature_cache.exists()
     assert set(heaps(copied)) <= {"caches"}
     assert "up to date" in run(copied.root, sys.executable, "-m", "dvc", "status").stdout
     # The cache still holds the data: it comes back when its folder is lost.

@@ -13,6 +13,7 @@ from gen.config import Params
 from gen.datasets import Prepared
 from gen.errors import BadParamsError, TooFewImagesError, UserError
 from gen.measure import Measurement, measure, pictures
+from gen.metrics.frechet import Gaussian
 from gen.reference import Reference, generated_count
 from gen.steps.extractor import extractor
 from gen.steps.reference import reference
@@ -310,6 +311,34 @@ def test_a_reference_is_the_same_twice_and_refused_when_changed(
     (features / "report" / "mean.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"mean.npy was changed"):
         Reference.load(folder, features)
+
+
+def test_the_root_of_the_real_side_is_kept_and_verified(world: tuple[Workspace, Params], tmp_path: Path) -> None:
+    shutil.copytree(world[0].root / "data", tmp_path / "data")
+    places = (Workspace(tmp_path).reference("bars"), Workspace(tmp_path).features("bars"))
+    gaussian = Reference.load(*places).gaussian
+    np.testing.assert_array_equal(gaussian.known_root, Gaussian(gaussian.mean, gaussian.covariance).root)
+    file = places[1] / "report" / "root.npy"
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"root.npy was changed"):
+        Reference.load(*places)
+
+
+def test_few_features_are_kept_of_many_images_and_all_of_them_count(
+    world: tuple[Workspace, Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gen.steps.reference.MOST", 50)
+    shutil.copytree(world[0].root / "data", tmp_path / "data")
+    workspace = Workspace(tmp_path)
+    reference(workspace, world[1], "bars")
+    few, whole = (Reference.load(made.reference("bars"), made.features("bars")) for made in (workspace, world[0]))
+    assert (len(few.train), len(few.features)) == (50, 50)
+    assert (len(whole.train), len(whole.features)) == (COUNTS["train"], COUNTS["report"])
+    np.testing.assert_array_equal(few.gaussian.covariance, whole.gaussian.covariance)
+    assert few.floor["frechet"] == whole.floor["frechet"]
+    facts, all_facts = (files.read_json(made.features("bars") / "features.json") for made in (workspace, world[0]))
+    assert facts == all_facts
 
 
 def test_settings_of_the_judge_leave_the_features_alone(world: tuple[Workspace, Params], tmp_path: Path) -> None:

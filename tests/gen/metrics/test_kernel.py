@@ -7,7 +7,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from gen.errors import TooFewImagesError
 from gen.metrics.halves import half_samples
-from gen.metrics.kernel import kernel_distance, subset_distances
+from gen.metrics.kernel import BLOCK, kernel_distance, subset_distances
 from tests.gen.metrics.test_frechet import Identity, features
 
 
@@ -42,9 +42,10 @@ def test_subsets_by_masks_equal_subsets_by_hand() -> None:
     np.testing.assert_allclose(subset_distances(x, y, in_x, in_y), by_hand, rtol=1e-9)
 
 
-def test_equals_torchmetrics_when_its_subset_is_everything() -> None:
-    x, y = features(120, 16, 0), features(120, 16, 1, shift=0.2)
-    assert kernel_distance(x, y) == pytest.approx(torchmetrics(x, y, subsets=1, size=120)[0], rel=1e-6)
+@pytest.mark.parametrize(("count", "dimension"), [(120, 16), (300, 256), (BLOCK + 76, 4)])
+def test_equals_torchmetrics_when_its_subset_is_everything(count: int, dimension: int) -> None:
+    x, y = features(count, dimension, 0), features(count, dimension, 1, shift=0.2)
+    assert kernel_distance(x, y) == pytest.approx(torchmetrics(x, y, subsets=1, size=count)[0], rel=1e-9)
 
 
 def test_lies_within_the_sampling_error_of_torchmetrics_subsets() -> None:

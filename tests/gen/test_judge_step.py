@@ -176,7 +176,7 @@ def test_models_that_were_measured_differently_are_not_chosen_among(copied: Work
     other = Params(params.machine, params.datasets, params.judge.model_copy(update={"seed": 1}), params.blocks)
     evaluate(copied, other, "vae", code={})
     with pytest.raises(UserError, match=r"`gan` and `vae` were measured differently \(seed\).*dvc repro"):
-        best(copied, params, "digits", "sample")
+        ranked(copied, params, "digits", "sample")
 
 
 def test_generator_of_its_training_images_is_published_and_not_promoted(

@@ -78,7 +78,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"figure": changes.figure, "duration": duration, "times": times}
+    environment.filters |= {"figure": changes.figure, "share": "{:.1%}".format, "duration": duration, "times": times}
     models = [_model(workspace, name) for name in params.blocks if workspace.train(name).exists()]
     return environment.get_template(TEMPLATE).render(
         news=list(news),

@@ -59,17 +59,17 @@ def _negative_elbo(subject: Subject, network: Reconstructor) -> Figure:
     nll, kl = (torch.cat(parts) for parts in zip(*terms, strict=True))
     protocol = f"{network.likelihood} likelihood, 1 posterior sample"
     card = subject.card("negative_elbo", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
-    figure = mean_figure("nats per image", card, likelihood.negative_elbos(nll, kl).double().cpu().numpy())
+    figure = mean_figure("nats per image", card, likelihood.negative_elbos(nll, kl).cpu().double().numpy())
     return replace(figure, parts={"nll": float(nll.mean()), "kl": float(kl.mean())})
 
 
 def _negative_iwae(subject: Subject, network: Reconstructor) -> Figure:
     with torch.inference_mode():
         bounds = [
-            likelihood.negative_iwaes(network.log_weights(images, noise))
+            likelihood.negative_iwaes(network.log_weights(images, noise).cpu())
             for images, noise in _with_noise(subject, network, MOST, SAMPLES)
         ]
-    found = torch.cat(bounds).cpu().numpy()
+    found = torch.cat(bounds).numpy()
     protocol = f"{network.likelihood} likelihood, {SAMPLES} posterior samples"
     card = subject.card("negative_iwae", likelihood.VERSION, {"images": len(found)}, protocol)
     return mean_figure("nats per image", card, found)

@@ -69,7 +69,8 @@ def compare(
         first = group[0]
         what = f"{first['dataset']}, {first['task']}: {first['metric']}"
         better = {True: "lower is better", False: "higher is better", None: "best at the floor"}
-        print(f"\n{what}, {better[first['lower_is_better']]} (eval_id {first['eval_id'][:8]})")
+        # Two lines, for the longest names fill one.
+        print(f"\n{what}\n{better[first['lower_is_better']]} (eval_id {first['eval_id'][:8]})")
         shown = [
             (row["model"], row["version"], figure(row["value"], row.get("spread")), figure(row.get("floor")))
             for row in group

@@ -14,8 +14,8 @@ import numpy as np
 from gen.metrics.card import Figure
 
 CHANCE = 3.72
-"""Standard deviations beyond which chance is no excuse: 1 in 10,000. Three guards in a nightly schedule stop a sound
-challenger once in nine years."""
+"""Standard deviations beyond which chance is no excuse: 1 in 10,000. Five guards in a nightly schedule stop a sound
+challenger once in five years."""
 LEAST_COPIES = 0.02
 """Share of copies that is let pass, however certain it is."""
 MOST_LOST = 0.25
@@ -26,6 +26,8 @@ in images of poor quality as well, and the first generator may be poor."""
 COPIES = {
     "copied_share": "its images lie nearer to the training images than to real images that were held out",
     "copied_closely": "they lie as near to a training image as few real images do",
+    "copied_share_pixels": "their pixels lie nearer to training images than to real images that were held out",
+    "copied_closely_pixels": "their pixels lie as near to a training image as those of few real images do",
 }
 NAMES = (*COPIES, "coverage", "precision")
 """Of the figures that guards look at."""

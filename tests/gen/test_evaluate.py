@@ -249,7 +249,7 @@ def test_the_root_of_the_real_side_is_kept_and_verified(world: tuple[Workspace, 
 def test_few_features_are_kept_of_many_images_and_all_of_them_count(
     world: tuple[Workspace, Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gen.steps.reference.MOST", 50)
+    monkeypatch.setattr("gen.reference.MOST", 50)
     shutil.copytree(world[0].root / "data", tmp_path / "data")
     workspace = Workspace(tmp_path)
     reference(workspace, world[1], "bars")

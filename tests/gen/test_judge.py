@@ -78,7 +78,13 @@ def test_guards_let_sound_challengers_pass(world: tuple[Workspace, Params]) -> N
     for seed in range(8):
         for noise, rival in ((0.0, None), (0.0, replay(0.4)), (0.2, None), (0.4, None), (1.0, None)):
             found = trial(world, replay(noise, 200 + seed), rival).guards
-            assert [guard.figure for guard in found] == ["copied_share", "copied_closely", "coverage"]
+            assert [guard.figure for guard in found] == [
+                "copied_share",
+                "copied_closely",
+                "copied_share_pixels",
+                "copied_closely_pixels",
+                "coverage",
+            ]
             assert all(guard.passed for guard in found), (seed, noise, found)
 
 

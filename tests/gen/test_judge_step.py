@@ -173,7 +173,7 @@ def test_model_that_a_guard_keeps_out_does_not_stand_before_sound_ones(copied: W
 
 def test_models_that_were_measured_differently_are_not_chosen_among(copied: Workspace) -> None:
     params = config.load(copied.params_file)
-    other = Params(params.machine, params.datasets, params.judge.model_copy(update={"seed": 1}), params.blocks)
+    other = replace(params, judge=params.judge.model_copy(update={"seed": 1}))
     evaluate(copied, other, "vae", code={})
     with pytest.raises(UserError, match=r"`gan` and `vae` were measured differently \(seed\).*dvc repro"):
         ranked(copied, params, "digits", "sample")

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 CRITICS = "critics.safetensors"
 """What a training of the same kind goes on with, beside the weights; whoever only uses the model passes it over."""
+SEEN = "seen.safetensors"
+"""What it was trained on (gen.seen); models that were published before that was kept hold none."""
 CONFIG = "config.json"
-ALLOWED = re.compile(r"(model|critics)\.safetensors|config\.json|run\.json|journal\.jsonl|samples/[0-9]+\.png")
+ALLOWED = re.compile(r"(model|critics|seen)\.safetensors|config\.json|run\.json|journal\.jsonl|samples/[0-9]+\.png")
 
 
 class Config(Strict):

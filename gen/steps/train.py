@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gen import files, images, origin, parallel, selection, unfinished
-from gen.artifact import CONFIG, CRITICS, WEIGHTS, Published
+from gen import files, images, origin, parallel, seen, selection, unfinished
+from gen.artifact import CONFIG, CRITICS, SEEN, WEIGHTS, Published
 from gen.batches import opened
 from gen.config import Machine, Params
 from gen.datasets import Prepared
@@ -117,7 +117,9 @@ class _Job:
 def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leaving: Callable[[], bool]) -> None:
     """Train, and read and write for all processes."""
     workspace, name, config, machine = job.workspace, job.name, job.config, job.params.machine
-    space = Space.load(workspace.features(config.dataset), machine.device) if config.publish == "best" else None
+    features = workspace.features(config.dataset)
+    space = Space.load(features, machine.device)
+    measuring = space if config.publish == "best" else None
     recipe = job.recipe(code)
     identity = replace(recipe, params={**recipe.params, "machine": machine.model_dump()})
     # By the recipe alone: on another machine it goes on, and says that it is not to the bit.
@@ -128,11 +130,12 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
         shape = job.prepared.shape
         published = Published(name, config.family, config.task, config.dataset, shape, network, machine.device)
         with contextlib.closing(Unfinished(place, identity, training, say)) as kept:
-            _drive(kept, job.begun, lambda: _milestone(kept, published, job.prepared, space), leaving)
+            _drive(kept, job.begun, lambda: _milestone(kept, published, job.prepared, measuring), leaving)
             kept.put_back_best()
             with files.fresh_folder(workspace.train(name)) as folder:
                 kept.copy_out(folder)
                 _publish(folder, name, job.prepared, training)
+                seen.write(folder / SEEN, seen.look(job.prepared, features, space.extractor))
                 identity.write(folder)
             facts = {"model": name, "images": config.images, "published_after": training.images}
             facts |= {"threads": machine.threads, "processes": job.team.size, "begun_from": job.begun.words}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows.commands import images, pipeline, registry, upkeep
+from flows.commands import drift, images, pipeline, registry, upkeep
 from flows.terminal import hanging
 from gen.errors import UserError, describe
 
@@ -29,6 +29,7 @@ COMMANDS = {
         pipeline.start,
         pipeline.publish,
         pipeline.judge,
+        drift.drift,
         pipeline.report,
     ),
     "Models": (registry.models, registry.compare, registry.promote, registry.rollback),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ran", "cached", "failed", "not ready", "unsent"]
+State = Literal["ran", "cached", "held", "failed", "not ready", "unsent"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class TaskRun:
     state: State
     seconds: float = 0.0
     reason: str = ""
-    """The paragraph that tells why, where it failed or was not sent."""
+    """Why, where it failed or was held back."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,17 @@ class Outcome:
         return tuple(run for run in self._in("ran") if run.name.startswith("train@"))
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """Which trainings were held back and why: a sentence without its stop for each dataset and task."""
+        models: dict[str, list[str]] = {}
+        for run in self._in("held"):
+            models.setdefault(run.reason, []).append(run.name.removeprefix("train@"))
+        return tuple(
+            f"{reason}: {', '.join(names)} {'were' if len(names) > 1 else 'was'} not trained again"
+            for reason, names in models.items()
+        )
+
+    @property
     def promoted(self) -> tuple[Judged, ...]:
         """Where there is a new champion."""
         return tuple(verdict for verdict in self.verdicts if verdict.decision == "promote")
@@ -76,8 +87,9 @@ class Outcome:
         parts += [f"{name} had to wait, for MLflow was not reached" for name in self.unsent]
         if self.trained:
             parts.append(f"trained {', '.join(run.name.removeprefix('train@') for run in self.trained)}")
-        elif not (self.failed or self.stopped):
+        elif not (self.failed or self.stopped or self.held):
             parts.append("nothing had changed, nothing was trained")
+        parts += self.held
         parts += [f"{judged.dataset} {judged.task}: {judged.decision}" for judged in self.verdicts]
         return "; ".join(parts) + "."
 

@@ -22,7 +22,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
-from flows import delivery, following, notices, outcome, plan, settings, stages, starts, versions
+from flows import delivery, following, holding, notices, outcome, plan, settings, stages, starts, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
@@ -103,6 +103,10 @@ class _Retrain:
         self.verdicts: list[Judged] = []
         self.took: dict[str, float] = {}
         """Seconds of the stages whose command ran, without what they waited, by the names of their plans."""
+        self.steady: dict[holding.Contest, str] = {}
+        """What has not drifted, where that is asked for."""
+        self.held: dict[str, str] = {}
+        """Trainings that are held back, and why, by the addresses of their stages."""
         self.slots = threading.BoundedSemaphore(slots(self.params.machine))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
@@ -111,6 +115,7 @@ class _Retrain:
             if ingest:
                 self._take_snapshots()
             self._make_extractors()
+            self._measure_drift()
             self._pin_champions()
             self._drive_graph()
             self._tell_mlflow()
@@ -136,18 +141,29 @@ class _Retrain:
         names = sorted({dataset.extractor for dataset in self.params.datasets.values()})
         return [name for name in names if not self.workspace.extractor(name).exists()]
 
+    def _measure_drift(self) -> None:
+        """Where that decides: what is not known to be steady is trained when it changed."""
+        if self.params.retrain.when != "drifted":
+            return
+        for name in sorted({dataset for dataset, _ in holding.contests(self.params)}):
+            after = [_ingesting(name), f"extractor {self.params.dataset(name).extractor}"]
+            wait([self._submit(f"drift {name}", partial(self._drift, name), after)])
+
     def _pin_champions(self) -> None:
-        """What trainings begin from. It moves with the images alone, or each promotion would ask for a retrain."""
+        """What trainings begin from. By default it moves with images alone: each promotion would ask for a retrain."""
         for name, dataset in self.params.champion_starts.items():
             wait([self._submit(f"start {name}", partial(self._start, name), [_ingesting(dataset)])])
 
     def _drive_graph(self) -> None:
         """DVC's graph, a task for each stage. It is read now, for what came before may have changed the data."""
         graph = stages.graph(self.workspace)
-        stale = stages.stale(graph, stages.changed(self.workspace))
+        changed = stages.changed(self.workspace)
+        self.held = holding.held(self.workspace, self.params, graph, changed, self.steady)
+        stale = stages.stale(graph, changed, self.held)
         sources = self._sources()
         for address, stage in graph.items():
-            work = partial(self._reproduce, stage) if address in stale else _cached
+            resting = _held if address in self.held else _cached
+            work = partial(self._reproduce, stage) if address in stale else resting
             after = [*sorted(stage.predecessors), *(sources[path] for path in stage.dependencies if path in sources)]
             self._submit(address, work, after, stage.orchestration)
         wait(list(self.futures.values()))
@@ -204,7 +220,7 @@ class _Retrain:
             self.ledger[name] = TaskRun(name, "failed", time.monotonic() - started, reason)
             self.say(reason)
             raise
-        self.ledger[name] = TaskRun(name, state, time.monotonic() - started)
+        self.ledger[name] = TaskRun(name, state, time.monotonic() - started, self.held.get(name, ""))
         return Completed(name="Completed" if state == "ran" else state.capitalize())
 
     def _ingest(self, name: str) -> outcome.State:
@@ -216,7 +232,12 @@ class _Retrain:
         return "ran"
 
     def _start(self, name: str) -> outcome.State:
-        return "ran" if starts.follow(self.workspace, self.params, name, self.say) else "cached"
+        moves = holding.moves(self.params, self.steady, self.params.champion_starts[name])
+        return "ran" if starts.follow(self.workspace, self.params, name, self.say, moves=moves) else "cached"
+
+    def _drift(self, dataset: str) -> outcome.State:
+        self.steady |= holding.measure(self.workspace, self.params, dataset, self.say)
+        return "ran"
 
     def _reproduce(self, stage: Stage) -> outcome.State:
         if stage.orchestration.accelerator and self.params.machine.device != "cpu":
@@ -271,3 +292,7 @@ def _ingesting(name: str) -> str:
 
 def _cached() -> outcome.State:
     return "cached"
+
+
+def _held() -> outcome.State:
+    return "held"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows import settings, slots, speed, stages
+from flows import holding, settings, slots, speed, stages
 from flows.following import trained_by
 from flows.stages import Stage
 from gen import config, files
@@ -19,11 +19,13 @@ class Planned:
 
     stage: Stage
     runs: bool
-    """False where nothing changed: the stage would be Cached."""
+    """False where nothing changed, and where it would be held back."""
     seconds: float | None
     """What it took the last time it ran here, or would take; None where nobody knows."""
     estimated: bool = False
     """Whether that is an estimate: a training that never ran here with this budget, this block, this machine."""
+    held: bool = False
+    """Whether its images alone changed, and had not drifted when that was measured last."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ def plan(workspace: Workspace) -> Plan:
     """
     params = settings.check(config.read_yaml(workspace.params_file))
     graph = stages.graph(workspace)
-    stale = stages.stale(graph, stages.changed(workspace))
+    changed = stages.changed(workspace)
+    held = holding.held(workspace, params, graph, changed, holding.remembered(workspace, params))
+    stale = stages.stale(graph, changed, held)
     known = _durations(workspace)
     planned = [
-        Planned(stage, address in stale, known.get(_known_as(workspace, params, stage)))
+        Planned(stage, address in stale, known.get(_known_as(workspace, params, stage)), held=address in held)
         for address, stage in graph.items()
     ]
     planned = _estimated(workspace, params, planned)

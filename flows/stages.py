@@ -60,27 +60,41 @@ class Stage:
     orchestration: Orchestration
 
 
+@dataclass(frozen=True)
+class Change:
+    """In what a stage differs from what dvc.lock says of its last run."""
+
+    inputs: frozenset[str]
+    """Dependencies that hold something else now: paths relative to the workspace."""
+    otherwise: bool
+    """Whether anything else differs: its command, params or outputs, a dependency that is new or gone, or all of it."""
+
+
 def graph(workspace: Workspace) -> dict[str, Stage]:
     """All stages of dvc.yaml by their address, predecessors first. Raises UserError when DVC cannot read it."""
     with _repository(workspace) as repository:
         return _stages(repository)
 
 
-def changed(workspace: Workspace) -> frozenset[str]:
-    """Addresses of the stages whose own command, params, inputs or outputs differ from dvc.lock.
+def changed(workspace: Workspace) -> dict[str, Change]:
+    """What differs from dvc.lock, by the address of each stage whose own command, params, inputs or outputs do.
 
     Raises BusyError while another DVC works on the same files.
     """
     with _repository(workspace) as repository:
         told = repository.status()
-        return frozenset(_address(stage) for stage in repository.index.stages if stage.cmd and stage.addressing in told)
+        return {
+            _address(stage): _change(stage, told[stage.addressing])
+            for stage in repository.index.stages
+            if stage.cmd and stage.addressing in told
+        }
 
 
-def stale(stages: Mapping[str, Stage], changed: Collection[str]) -> frozenset[str]:
-    """The stages that may have to run: the changed ones and all that come after one of them."""
+def stale(stages: Mapping[str, Stage], changed: Collection[str], held: Collection[str] = ()) -> frozenset[str]:
+    """The stages that may have to run: the changed ones and all that come after one of them, but none in `held`."""
     found: set[str] = set()
     for address, stage in stages.items():
-        if address in changed or stage.predecessors & found:
+        if address not in held and (address in changed or stage.predecessors & found):
             found.add(address)
     return frozenset(found)
 
@@ -257,6 +271,15 @@ def _address(stage: "DvcStage") -> str:
     """What DVC calls a stage from the workspace's root; its own `addressing` depends on the current folder."""
     file = str(stage.path_in_repo)
     return str(stage.name) if file == "dvc.yaml" else f"{file}:{stage.name}"
+
+
+def _change(stage: "DvcStage", told: "list[str | dict[str, dict[str, Any]]]") -> Change:
+    # DVC names a path by how it is reached from the current folder.
+    paths = {str(dep): str(dep.def_path) for dep in stage.deps}
+    differing = [entry.get("changed deps") if isinstance(entry, dict) else None for entry in told]
+    states = [item for found in differing if found for item in found.items()]
+    modified = {paths[name] for name, state in states if state == "modified"}
+    return Change(frozenset(modified), otherwise=len(modified) < len(states) or not all(differing))
 
 
 def _stage(stage: "DvcStage", predecessors: "Iterator[DvcStage]") -> Stage:

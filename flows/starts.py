@@ -1,6 +1,7 @@
 """Champions that trainings begin from: pinned together with the images, and versioned like them."""
 
 from pathlib import Path
+from typing import Literal
 
 from flows import stages
 from flows.stages import Say
@@ -8,6 +9,9 @@ from gen import pin
 from gen.config import Params
 from gen.errors import UserError
 from gen.workspace import Workspace
+
+Moves = Literal["with images", "always", "never"]
+"""When a pin follows the champion. Where nothing is pinned yet it does with each."""
 
 
 def move(workspace: Workspace, params: Params, name: str, say: Say = print) -> str:
@@ -21,8 +25,8 @@ def move(workspace: Workspace, params: Params, name: str, say: Say = print) -> s
     return stages.add(workspace, workspace.start(name))
 
 
-def follow(workspace: Workspace, params: Params, name: str, say: Say = print) -> bool:
-    """Pin the champion of this moment, but only where images came or went since it was pinned; returns whether.
+def follow(workspace: Workspace, params: Params, name: str, say: Say = print, *, moves: Moves = "with images") -> bool:
+    """Pin the champion of this moment, by default where images came or went since it was pinned; returns whether.
 
     So trainings whose images stayed are what they were, whoever is champion by now. When MLflow does not answer, the
     pin keeps the champion that it has, or none, and says so. Call mlflow_environment before.
@@ -31,7 +35,7 @@ def follow(workspace: Workspace, params: Params, name: str, say: Say = print) ->
     folder = workspace.start(name)
     before = _pinned(workspace, folder)
     images = pin.images_digest(workspace.raw(params.champion_starts[name]))
-    moved = before is None or before.images != images
+    moved = before is None or moves == "always" or (moves == "with images" and before.images != images)
     if moved:
         from gen.steps.start import start
         from gen.tracking.store import TrackingUnavailable

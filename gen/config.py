@@ -105,6 +105,14 @@ class Promotion(Strict):
         return self.minimum_effect.get(dataset, UNMEASURED)
 
 
+class Retrain(Strict):
+    """When the flow trains again. What a training makes does not depend on it."""
+
+    when: Literal["changed", "drifted", "always"] = "changed"
+    """When anything that a model is made of changed; the same, but for new images only where they differ from those
+    that the champion was trained on; or the same, and as soon as there is another champion to begin from."""
+
+
 @dataclass(frozen=True)
 class Params:
     """All of params.yaml. Models' blocks are checked by their own family when asked for.
@@ -117,6 +125,7 @@ class Params:
     judge: Judge
     promotion: Promotion
     blocks: Mapping[str, Mapping[str, Any]]
+    retrain: Retrain = Retrain()  # noqa: RUF009 - it is frozen
 
     def dataset(self, name: str) -> Dataset:
         """The dataset called `name`; raises UserError that names the nearest one."""
@@ -195,7 +204,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}. Mend that line.") from None
     if not isinstance(values, dict):
         raise BadParamsError(
-            f"{path} holds no mapping; it needs the blocks machine, datasets, models, judge and promotion."
+            f"{path} holds no mapping; it needs the blocks machine, datasets, models, judge, promotion and retrain."
         )
     return values
 
@@ -207,7 +216,7 @@ def load(path: Path) -> Params:
 
 def from_values(values: Mapping[str, Any]) -> Params:
     """Check the values of a params.yaml. Raises UserError that names the key, the value and the way out."""
-    blocks = ["machine", "datasets", "models", "judge", "promotion"]
+    blocks = ["machine", "datasets", "models", "judge", "promotion", "retrain"]
     for key in values:
         if key not in blocks:
             raise BadParamsError(f"params.yaml: `{key}` is not a known block. {nearest(key, blocks)}")
@@ -222,6 +231,7 @@ def from_values(values: Mapping[str, Any]) -> Params:
         judge=parse(Judge, values.get("judge", {}), "judge"),
         promotion=_promotion(values, list(datasets)),
         blocks=models,
+        retrain=parse(Retrain, values.get("retrain", {}), "retrain"),
     )
 
 

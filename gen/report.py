@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from gen import changes, charts, files
+from gen import changes, charts, files, pin
 from gen.changes import Change
 from gen.config import Params
 from gen.ruling import Gain
@@ -202,7 +202,15 @@ def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
         "digest": files.manifest_digest(folder),
         "mean": _shown(folder / "mean.png", "mean of the train split", 140),
         "labels": list(zip(profile["labels"], profile["label_counts"], strict=True)),
+        "drift": _drift(workspace, name),
     }
+
+
+def _drift(workspace: Workspace, dataset: str) -> list[str]:
+    """What was found of the images that are here now; nothing where drift was not measured since they came."""
+    found = [files.read_json(path) for path in sorted((workspace.private / "drift").glob("*.json"))]
+    images = pin.images_digest(workspace.raw(dataset)) if (workspace.raw(dataset) / "index.csv").exists() else None
+    return [each["reason"] for each in found if (each["dataset"], each["images"]) == (dataset, images)]
 
 
 def _read(path: Path) -> Any:

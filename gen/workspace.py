@@ -91,6 +91,10 @@ class Workspace:
         """The judge's latest decision on a task of a dataset, with its reasons and pictures."""
         return self.private / "verdicts" / f"{dataset}-{task}"
 
+    def drift(self, dataset: str, task: str) -> Path:
+        """How far the images were from those of the champion of a task, when that was measured last."""
+        return self.private / "drift" / f"{dataset}-{task}.json"
+
     @property
     def compare(self) -> Path:
         """The table of all models, made by the stage compare."""

@@ -89,7 +89,9 @@ def ingest(
             say(f"{dataset}: version {version.digest[:8]}, {version.images:,} images")
         for start, dataset in params.champion_starts.items():
             if dataset in wanted:
-                starts.follow(workspace, params, start, say)
+                # Where drift decides, a retrain measures it and moves the pin.
+                moves: starts.Moves = "never" if params.retrain.when == "drifted" else "with images"
+                starts.follow(workspace, params, start, say, moves=moves)
 
 
 def extractor(
@@ -233,7 +235,11 @@ def _show_plan(workspace: Workspace) -> None:
 
     found = plan(workspace)
     rows = [
-        (each.stage.address, "runs" if each.runs else "cached", _about(each) if each.runs else "")
+        (
+            each.stage.address,
+            "runs" if each.runs else "held" if each.held else "cached",
+            _about(each) if each.runs else "",
+        )
         for each in found.stages
     ]
     table(("stage", "would be", "about"), rows, numbers=("about",))
@@ -265,7 +271,9 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
         return
     print()
     _show_table(workspace, outcome)
-    if not outcome.trained:
+    for sentence in outcome.held:
+        print(f"\n{sentence}.")
+    if not outcome.trained and not outcome.held:
         print("\nNothing had changed, so nothing was trained.")
     if outcome.unsent:
         unsent = f"\nMLflow was not reached, so these wait: {', '.join(outcome.unsent)}. The next retrain does them."

@@ -39,7 +39,7 @@ def prepare(workspace: Workspace, params: Params, name: str) -> None:
                 if split == "train":
                     means.append(pixels.mean(axis=0).round().astype(np.uint8))
             if split != "train" and PAIRS in set(snapshot.index["domain"]):
-                write_shards(folder / split / PAIRS, _square(snapshot, _pair_rows(snapshot, dataset, split), dataset))
+                write_shards(folder / split / PAIRS, squares(snapshot, _pair_rows(snapshot, dataset, split), dataset))
         images.write_png(folder / "mean.png", images.grid(np.stack(means), columns=len(means)))
         columns = ["sha256", "split", "domain", "label", "row"]
         sheet[columns].to_csv(folder / "index.csv", index=False, lineterminator="\n")
@@ -53,12 +53,12 @@ def prepared_arrays(
 
     Labels [N] are positions in `snapshot.labels`, or None unless every image of the domain has one.
     """
-    rows = _rows(snapshot, dataset, split, domain)
-    return _square(snapshot, rows, dataset), _labels(snapshot, rows, domain)
+    rows = rows_of(snapshot, dataset, split, domain)
+    return squares(snapshot, rows, dataset), _labels(snapshot, rows, domain)
 
 
-def _rows(snapshot: Snapshot, dataset: Dataset, split: Split, domain: str) -> NDArray[np.int64]:
-    """Positions in the snapshot's index."""
+def rows_of(snapshot: Snapshot, dataset: Dataset, split: Split, domain: str) -> NDArray[np.int64]:
+    """Positions in the snapshot's index of one domain of one split, in the order of their hashes."""
     splits = assign(snapshot.index, dataset.select, dataset.report)
     return np.flatnonzero((splits == split) & (snapshot.index["domain"] == domain).to_numpy()).astype(np.int64)
 
@@ -68,10 +68,11 @@ def _pair_rows(snapshot: Snapshot, dataset: Dataset, split: Split) -> NDArray[np
     originals = snapshot.index["sha256"].where(snapshot.index["domain"] == PAIRS)
     position = {sha256: row for row, sha256 in enumerate(originals) if isinstance(sha256, str)}
     groups = snapshot.index["group"].to_numpy()
-    return np.array([position[groups[row]] for row in _rows(snapshot, dataset, split, "a")], np.int64)
+    return np.array([position[groups[row]] for row in rows_of(snapshot, dataset, split, "a")], np.int64)
 
 
-def _square(snapshot: Snapshot, rows: NDArray[np.int64], dataset: Dataset) -> Pixels:
+def squares(snapshot: Snapshot, rows: NDArray[np.int64], dataset: Dataset) -> Pixels:
+    """The images at some positions of the snapshot's index as prepared: uint8 [N, size, size, channels]."""
     out = np.empty((len(rows), dataset.size, dataset.size, dataset.channels), np.uint8)
     for number, row in enumerate(rows):
         out[number] = square(snapshot.pixels(int(row)), dataset.size, dataset.channels)

@@ -5,7 +5,7 @@ import pytest
 
 from flows import stages
 from flows.children import Stop, StoppedError
-from flows.stages import StageFailedError
+from flows.stages import Change, StageFailedError
 from gen.errors import BadParamsError, BusyError, UserError
 from gen.workspace import Workspace
 from tests.flows.toy import GRAPH, allow, eventually, make_toy, processes
@@ -53,18 +53,38 @@ def test_the_graph_is_dvcs_own_from_wherever_one_looks(
     assert not graph["third"].orchestration.accelerator
     monkeypatch.chdir(tmp_path)
     assert stages.graph(toy) == graph
-    assert stages.changed(toy) == set(graph)
+    assert set(stages.changed(toy)) == set(graph)
+    assert all(change.otherwise for change in stages.changed(toy).values()), "none of them ever ran"
 
 
 def test_a_clean_stage_is_stale_only_behind_a_changed_one(toy: Workspace) -> None:
     allow(toy)
     assert reproduce_all(toy) == ["first", "second@x", "second@y", "third", "fourth"]
-    assert stages.changed(toy) == frozenset()
+    assert stages.changed(toy) == {}
     (toy.root / "y").write_text("by hand\n")
     changed = stages.changed(toy)
-    assert {"second@y", "third"} <= changed
+    assert {"second@y", "third"} <= set(changed)
     assert stages.stale(stages.graph(toy), changed) == {"second@y", "third", "fourth"}
+    assert stages.stale(stages.graph(toy), changed, held={"third"}) == {"second@y"}
     assert "first" not in reproduce_all(toy)
+
+
+def test_a_change_says_which_inputs_differ_and_whether_anything_else_does(
+    toy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow(toy)
+    reproduce_all(toy)
+    (toy.root / "number").write_text("2\n")
+    monkeypatch.chdir(toy.root / "data")
+    assert stages.changed(toy) == {"first": Change(frozenset({"number"}), otherwise=False)}
+    (toy.root / "w").unlink()
+    (toy.root / "y").unlink()
+    changed = stages.changed(toy)
+    assert changed["fourth"] == Change(frozenset(), otherwise=True), "an output is gone"
+    assert changed["third"] == Change(frozenset(), otherwise=True), "an input is gone"
+    (toy.root / "dvc.yaml").write_text(GRAPH.replace("making a", "making it"))
+    monkeypatch.chdir(tmp_path)
+    assert stages.changed(toy)["first"] == Change(frozenset({"number"}), otherwise=True), "another command"
 
 
 def test_a_stage_that_turns_out_unchanged_did_not_run(toy: Workspace) -> None:

@@ -106,6 +106,18 @@ def test_the_pin_moves_with_the_images_and_not_with_the_champion(here: Workspace
     assert not starts.follow(here, params(here), NAME, quiet)
 
 
+def test_a_pin_can_follow_each_champion_or_stay_whatever_images_come(here: Workspace) -> None:
+    starts.follow(here, params(here), NAME, quiet)
+    first = promoted(here, "dcgan")
+    assert starts.follow(here, params(here), NAME, quiet, moves="always")
+    assert pinned(here).champion == first
+
+    snapshot(here, "more images")
+    before = files.manifest_digest(here.start(NAME))
+    assert not starts.follow(here, params(here), NAME, quiet, moves="never")
+    assert files.manifest_digest(here.start(NAME)) == before
+
+
 def test_where_images_came_from_does_not_move_the_pin(here: Workspace) -> None:
     starts.follow(here, params(here), NAME, quiet)
     promoted(here, "dcgan")

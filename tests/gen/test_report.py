@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gen import files, images
+from gen import files, images, pin
 from gen.changes import differences
 from gen.config import Params
 from gen.guards import Guard
@@ -158,6 +158,14 @@ def test_models_that_were_measured_differently_have_no_common_rank(
 
 def test_equal_files_give_equal_pages(made: tuple[Workspace, Params]) -> None:
     assert render(*made) == render(*made)
+
+
+def test_drift_is_told_of_the_images_it_was_measured_on(workspace: Workspace, params: Params) -> None:
+    finding = {"dataset": "digits", "task": "sample", "reason": "has not drifted since digits-sample/1 was trained"}
+    files.write(workspace.raw("digits") / "index.csv", "sha256\n")
+    for digest, told in ((pin.images_digest(workspace.raw("digits")), True), ("0" * 64, False)):
+        files.write_json(workspace.drift("digits", "sample"), {**finding, "images": digest})
+        assert ("It has not drifted since digits-sample/1 was trained." in render(workspace, params)) is told
 
 
 def test_text_of_users_is_shown_not_obeyed(workspace: Workspace, params: Params) -> None:

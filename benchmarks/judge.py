@@ -21,6 +21,7 @@ from gen import artifact, chance, config, guards
 from gen.artifact import Published
 from gen.config import Params
 from gen.datasets import Prepared
+from gen.figures.classes import by_class
 from gen.figures.copies import copies
 from gen.figures.distances import distances, shares
 from gen.figures.subject import Subject
@@ -193,7 +194,7 @@ def frauds(court: Court, published: Published, trials: int, tallies: dict[str, T
 
 def guarded(subject: Subject) -> dict[str, Figure]:
     """The figures that guards look at."""
-    return named([*shares(subject), *copies(subject)[0]])
+    return named([*shares(subject), *copies(subject)[0], *by_class(subject)[0]])
 
 
 def deciding(subject: Subject) -> Figure:

@@ -14,8 +14,8 @@ import numpy as np
 from gen.metrics.card import Figure
 
 CHANCE = 3.72
-"""Standard deviations beyond which chance is no excuse: 1 in 10,000. Five guards in a nightly schedule stop a sound
-challenger once in five years."""
+"""Standard deviations beyond which chance is no excuse: 1 in 10,000. Six guards in a nightly schedule stop a sound
+challenger once in four years and a half."""
 LEAST_COPIES = 0.02
 """Share of copies that is let pass, however certain it is."""
 MOST_LOST = 0.25
@@ -23,13 +23,16 @@ MOST_LOST = 0.25
 LEAST_COVERED = 0.6
 """Without a champion: part of the coverage of real images that is asked for, in proportion to the precision. It is low
 in images of poor quality as well, and the first generator may be poor."""
+MOST_UNEVEN = 0.03
+"""Nats by which classes may lie further from the real shares than the champion's. To leave out one of ten classes takes
+0.036, two of them 0.075."""
 COPIES = {
     "copied_share": "its images lie nearer to the training images than to real images that were held out",
     "copied_closely": "they lie as near to a training image as few real images do",
     "copied_share_pixels": "their pixels lie nearer to training images than to real images that were held out",
     "copied_closely_pixels": "their pixels lie as near to a training image as those of few real images do",
 }
-NAMES = (*COPIES, "coverage", "precision")
+NAMES = (*COPIES, "coverage", "precision", "class_divergence")
 """Of the figures that guards look at."""
 
 
@@ -65,6 +68,8 @@ def check(challenger: Mapping[str, Figure], champion: Mapping[str, Figure] | Non
     if "coverage" in known:
         rival = rivals.get("coverage")
         found.append(_lost(known["coverage"], rival) if rival else _left_out(known))
+    if rival := rivals.get("class_divergence"):
+        found.append(_uneven(known["class_divergence"], rival))
     return tuple(found)
 
 
@@ -78,11 +83,7 @@ def _copies(figure: Figure, champion: Figure | None) -> Guard:
 
 
 def _lost(figure: Figure, champion: Figure) -> Guard:
-    if figure.halves is not None and champion.halves is not None:
-        noise = float((figure.halves - champion.halves).std(ddof=1))
-    else:
-        noise = float(np.hypot(figure.spread or 0.0, champion.spread or 0.0))
-    limit = min((1 - MOST_LOST) * champion.value, champion.value - CHANCE * noise)
+    limit = min((1 - MOST_LOST) * champion.value, champion.value - CHANCE * _noise(figure, champion))
     return _covered(figure, champion, limit)
 
 
@@ -99,6 +100,21 @@ def _covered(figure: Figure, champion: Figure | None, limit: float) -> Guard:
     said = _beside(figure, champion, limit)
     reason = f"It covers enough: {said}." if passed else f"It leaves out too much of what real images show: {said}."
     return _guard(figure, champion, limit, passed, reason)
+
+
+def _uneven(figure: Figure, champion: Figure) -> Guard:
+    limit = champion.value + max(MOST_UNEVEN, CHANCE * _noise(figure, champion))
+    passed = figure.value <= limit
+    said = _beside(figure, champion, limit)
+    reason = f"It has all classes: {said}." if passed else f"It has less of some classes, or none: {said}."
+    return _guard(figure, champion, limit, passed, reason)
+
+
+def _noise(figure: Figure, champion: Figure) -> float:
+    """The spread of the difference of two figures, which are paired where their half-samples are known."""
+    if figure.halves is not None and champion.halves is not None:
+        return float((figure.halves - champion.halves).std(ddof=1))
+    return float(np.hypot(figure.spread or 0.0, champion.spread or 0.0))
 
 
 def _beside(figure: Figure, champion: Figure | None, limit: float) -> str:

@@ -22,6 +22,11 @@ def covering(coverage: float, precision: float = 1.0, spread: float = 0.01) -> d
     return {"coverage": cover, "precision": Figure("precision", precision, "", CARD, 1.0, lower_is_better=False)}
 
 
+def uneven(divergence: float, spread: float = 0.001) -> dict[str, Figure]:
+    name = "class_divergence"
+    return {name: Figure(name, divergence, "nats", CARD, 0.0, halves=divergence + spread * NOISE)}
+
+
 def only(found: tuple[Guard, ...]) -> Guard:
     (guard,) = found
     return guard
@@ -65,6 +70,19 @@ def test_without_a_champion_coverage_is_asked_for_in_proportion_to_precision() -
     assert not only(check(covering(0.5), None)).passed
     assert only(check(covering(0.5, precision=0.6), None)).passed
     assert only(check(covering(0.0, precision=0.0), None)).passed
+
+
+def test_one_of_ten_classes_may_not_be_lost() -> None:
+    real, generated = np.full(10, 0.1), np.r_[0, np.full(9, 1 / 9)]
+    middle = (real + generated) / 2
+    left_out = float(real @ np.log(real / middle) + generated[1:] @ np.log(generated[1:] / middle[1:])) / 2
+    assert only(check(uneven(0.25 * left_out), uneven(0.0))).passed
+    guard = only(check(uneven(left_out), uneven(0.0)))
+    assert not guard.passed
+    assert guard.reason.startswith("It has less of some classes, or none: class divergence 0.036 (the champion's 0,")
+    assert only(check(uneven(left_out, spread=0.02), uneven(0.0))).passed, "chance moves it as far"
+    assert only(check(uneven(left_out), uneven(0.01))).passed
+    assert check(uneven(left_out), None) == ()
 
 
 def test_figures_of_another_card_or_without_a_value_are_as_if_there_were_none() -> None:

@@ -69,8 +69,14 @@ def test_a_challenger_without_some_of_the_modes_is_kept_out(world: tuple[Workspa
     for kinds, rival in (((2,), None), ((0, 1), replay(0.0)), ((2,), replay(0.0))):
         verdict = trial(world, Contender(published(Replay(kinds=kinds)), "partial"), rival)
         assert verdict.decision == "keep"
-        assert "leaves out too much" in verdict.reasons[-1]
+        assert "leaves out too much" in " ".join(verdict.reasons)
     assert trial(world, Contender(published(Flat()), "flat"), None).decision == "keep"
+
+
+def test_a_class_that_is_gone_is_seen_where_coverage_is_low_anyway(world: tuple[Workspace, Params]) -> None:
+    verdict = trial(world, Contender(published(Replay(kinds=(0, 1))), "two of three"), replay(0.3))
+    assert [guard.figure for guard in verdict.guards if not guard.passed] == ["class_divergence"]
+    assert "It has less of some classes, or none" in verdict.reasons[-1]
 
 
 def test_guards_let_sound_challengers_pass(world: tuple[Workspace, Params]) -> None:
@@ -84,6 +90,7 @@ def test_guards_let_sound_challengers_pass(world: tuple[Workspace, Params]) -> N
                 "copied_share_pixels",
                 "copied_closely_pixels",
                 "coverage",
+                *(["class_divergence"] if rival else []),
             ]
             assert all(guard.passed for guard in found), (seed, noise, found)
 

@@ -14,6 +14,9 @@ from gen.errors import UserError
 from gen.metrics.card import Figure
 from gen.workspace import Workspace
 
+MOST = 0.99
+"""Part of the way to a perfect generator beyond which there is none left to gain."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -54,9 +57,18 @@ def _trial(model: str, seed: int) -> Trial:
 
 
 def effects(recipes: Sequence[Recipe]) -> dict[str, float]:
-    """The minimum effect by dataset, to two digits upwards: that of the model which seeds move most."""
+    """The minimum effect by dataset, to two digits upwards, 0.01 at least: that of the model which seeds move most.
+
+    Raises UserError where seeds move a figure by as much as there is to gain.
+    """
     found: dict[str, float] = {}
     for recipe in recipes:
-        effect = math.ceil(100 * recipe.luck.minimum_effect) / 100
-        found[recipe.dataset] = max(effect, found.get(recipe.dataset, 0.0))
+        effect = recipe.luck.minimum_effect
+        if effect > MOST:
+            raise UserError(
+                f"Seeds move the figure of `{recipe.model}` by as much as there is to gain on `{recipe.dataset}`, so "
+                "no gain can be told from luck. Train longer, choose a steadier recipe, or set "
+                "`promotion.minimum_effect` by hand."
+            )
+        found[recipe.dataset] = max(math.ceil(100 * effect) / 100, 0.01, found.get(recipe.dataset, 0.0))
     return found

@@ -16,6 +16,9 @@ from gen.config import Params
 from gen.errors import BadParamsError
 from gen.strict import nearest
 
+OPTIONAL = ("machine", "judge", "promotion", "retrain")
+"""Blocks that a params.yaml may lack: each comes into being with its first value."""
+
 
 def edit(path: Path, assignments: Sequence[str]) -> None:
     """Apply assignments such as `models.vae.latent_dim=32` to a params.yaml, all of them or none.
@@ -44,8 +47,9 @@ def assign(text: str, assignment: str) -> str:
         raise BadParamsError(f"--set {assignment}: it takes KEY=VALUE, such as --set models.vae.latent_dim=32.")
     value = _value(assignment, written)
     wanted = _with(YAML(typ="safe").load(text), key.split("."), value)
-    block = _block(YAML().compose(text), key)
-    changed = _splice(text, block, key, written)
+    root = YAML().compose(text)
+    block, lacking = _block(root, key)
+    changed = _append(text, lacking, written) if block is root else _splice(text, block, key, lacking, written)
     # A value may hold what only makes sense elsewhere (`32 # half`, `a: b`): what counts is what is read back.
     try:
         fits = YAML(typ="safe").load(changed) == wanted
@@ -85,29 +89,43 @@ def _with(values: Any, keys: Sequence[str], value: Any) -> Any:
     return {**(values if isinstance(values, Mapping) else {}), keys[0]: _with(inner, keys[1:], value)}
 
 
-def _block(root: Node, key: str) -> MappingNode:
-    """The block that holds the last part of a dotted key."""
-    *path, last = key.split(".")
-    if not path:
+def _block(root: Node, key: str) -> tuple[MappingNode, list[str]]:
+    """The innermost block that a dotted key leads to, and the parts that follow: one, or more where blocks may lack."""
+    node, lacking = root, key.split(".")
+    first = lacking[0]
+    if key == first:
         raise BadParamsError(f"`{key}` names no value: give the block too, such as models.vae.{key}.")
-    node = root
-    for depth, part in enumerate(path):
+    while len(lacking) > 1:
         choices = {name.value: value for name, value in node.value}
-        where = ".".join(path[: depth + 1])
+        part, *rest = lacking
+        if part not in choices and first in OPTIONAL:
+            break
+        where = key.removesuffix("." + ".".join(rest))
         if part not in choices:
             raise BadParamsError(f"params.yaml has no `{where}`. {nearest(part, list(choices))}")
-        node = choices[part]
+        node, lacking = choices[part], rest
         if not isinstance(node, MappingNode):
-            raise BadParamsError(f"params.yaml: `{where}` is a value, it has no key `{last}`.")
+            raise BadParamsError(f"params.yaml: `{where}` is a value, it has no key `{rest[-1]}`.")
     assert isinstance(node, MappingNode)
-    return node
+    return node, lacking
 
 
-def _splice(text: str, block: MappingNode, key: str, written: str) -> str:
-    """The text with the value of a key of `block` replaced, or the key added behind the block's last plain value."""
-    last = key.rpartition(".")[2]
+def _append(text: str, keys: Sequence[str], written: str) -> str:
+    """The text with a block of its own behind it."""
+    first, *rest = keys
+    return f"{text.rstrip()}\n\n{first}:\n  {_entry(rest, written)}\n"
+
+
+def _entry(keys: Sequence[str], written: str) -> str:
+    """`a: {b: 1}`."""
+    first, *rest = keys
+    return f"{first}: {f'{{{_entry(rest, written)}}}' if rest else written}"
+
+
+def _splice(text: str, block: MappingNode, key: str, lacking: Sequence[str], written: str) -> str:
+    """The text with the value of a key of `block` replaced, or added behind the block's last plain value."""
     for name, value in block.value:
-        if name.value == last:
+        if name.value == lacking[0]:
             if not _is_inline(value):
                 raise BadParamsError(f"params.yaml: `{key}` is a block, not a value. Set its keys one by one.")
             return text[: value.start_mark.index] + written + text[value.end_mark.index :]
@@ -119,9 +137,9 @@ def _splice(text: str, block: MappingNode, key: str, written: str) -> str:
     name, value = anchors[-1]
     end = value.end_mark.index
     if block.flow_style:
-        return f"{text[:end]}, {last}: {written}{text[end:]}"
+        return f"{text[:end]}, {_entry(lacking, written)}{text[end:]}"
     end = (text + "\n").index("\n", end)
-    return f"{text[:end]}\n{' ' * name.start_mark.column}{last}: {written}{text[end:]}"
+    return f"{text[:end]}\n{' ' * name.start_mark.column}{_entry(lacking, written)}{text[end:]}"
 
 
 def _is_inline(value: Node) -> bool:

@@ -7,7 +7,7 @@ import typer
 
 from flows.completion import names
 from flows.terminal import duration, figure, hanging, narration, size, table
-from gen.errors import BadParamsError, UserError
+from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,22 +52,15 @@ def luck(
 
     with stages.exclusive(workspace):
         params = settings.check(config.read_yaml(workspace.params_file))
-        for model in models:
-            params.model(model)
+        # Told before hours of training: a file in which the result has no place.
+        places = [f"promotion.minimum_effect.{params.model(model).dataset}" for model in models]
+        settings.changed(workspace.params_file, [f"{place}=0.5" for place in places])
         with narration() as say:
             recipes = luck.measure(workspace, params, models, seeds, say)
+        _show_luck(recipes)
         effects = luck.effects(recipes)
-        for dataset, effect in effects.items():
-            if effect >= 1:
-                raise UserError(
-                    f"Seeds move the figures on `{dataset}` by as much as there is to gain, so no gain can be told "
-                    "from luck. Train longer, choose a steadier recipe, or set `promotion.minimum_effect` by hand."
-                )
-        settings.edit(
-            workspace.params_file,
-            [f"promotion.minimum_effect.{dataset}={effect:g}" for dataset, effect in effects.items()],
-        )
-    _show_luck(recipes)
+        found = [f"promotion.minimum_effect.{dataset}={effect:g}" for dataset, effect in effects.items()]
+        settings.edit(workspace.params_file, found)
     for dataset, effect in effects.items():
         print(f"params.yaml: promotion.minimum_effect.{dataset} is {effect:g} now.")
 

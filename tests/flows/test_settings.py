@@ -45,6 +45,13 @@ def params(tmp_path: Path) -> Path:
         ("models.vae.seed=7", "[0.5, 0.999]\n", "[0.5, 0.999]\n    seed: 7\n"),
         ("models.gan.seed=7", "batch: 3}", "batch: 3, seed: 7}"),
         ("judge.seed=7", "samples: 10\n", "samples: 10\n  seed: 7\n"),
+        ("judge.some.thing=7", "samples: 10\n", "samples: 10\n  some: {thing: 7}\n"),
+        ("retrain.when=always", "samples: 10\n", "samples: 10\n\nretrain:\n  when: always\n"),
+        (
+            "promotion.minimum_effect.digits=0.2",
+            "samples: 10\n",
+            "samples: 10\n\npromotion:\n  minimum_effect: {digits: 0.2}\n",
+        ),
     ],
 )
 def test_only_the_value_changes(assignment: str, before: str, after: str) -> None:
@@ -64,6 +71,7 @@ def test_any_scalar_is_read_back_as_it_was_set(value: object) -> None:
         ("models.vae.latent_dim", "KEY=VALUE"),
         ("models.vae.latent_dim=", "KEY=VALUE"),
         ("seed=1", "names no value"),
+        ("promotion=1", "names no value"),
         ("models.vea.latent_dim=3", "no `models.vea`. Did you mean `vae`"),
         ("model.vae.latent_dim=3", "no `model`. Did you mean `models`"),
         ("models.vae=3", "is a block"),

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
+from prefect.server.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 from tzlocal import get_localzone_name
@@ -15,10 +17,16 @@ from flows import notices
 from flows.pipeline import scheduled
 from flows.server import prefect_server
 from flows.stages import Say
-from gen import orphan
+from gen import config, orphan
+from gen.config import Promotion
 from gen.errors import UserError
 from gen.tracking.environment import mlflow_environment
 from gen.workspace import Workspace
+
+YEAR = timedelta(days=365.25)
+COUNTED = 1000
+"""Firings that are counted one by one, as many as Prefect tells at once; what fires more often in a year is taken to go
+on as it begins."""
 
 
 def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say: Say = print) -> None:
@@ -35,7 +43,30 @@ def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say:
             f'`{cron}` is no cron expression. It has five fields: minute, hour, day, month, weekday; "0 3 * * *" is '
             "each night at three."
         ) from None
+    warning = too_often(firings_per_year(cron), config.load(workspace.params_file).promotion)
+    if warning:
+        say(warning)
     serve(workspace, when, notify=notify, say=say)
+
+
+def firings_per_year(cron: str) -> float:
+    """How often a cron expression fires in the year that begins now."""
+    now = datetime.now(UTC)
+    found = asyncio.run(CronSchedule(cron=cron, timezone="UTC").get_dates(COUNTED, now, now + YEAR))
+    return len(found) if len(found) < COUNTED else (len(found) - 1) * (YEAR / (found[-1] - found[0]))
+
+
+def too_often(firings: float, promotion: Promotion) -> str | None:
+    """What to say where a schedule may judge more often in a year than the error budget was made for."""
+    if firings <= 1.1 * promotion.verdicts_per_year:
+        return None
+    more = promotion.false_per_year * firings / promotion.verdicts_per_year
+    return (
+        f"This schedule may judge about {firings:,.0f} times a year, but `promotion.verdicts_per_year` is "
+        f"{promotion.verdicts_per_year:,.0f}: if each brings a new generator, up to {more:,.1f} of them are promoted "
+        f"by chance, not {promotion.false_per_year:g}. `genflows --set promotion.verdicts_per_year={firings:.0f}` "
+        "makes the judge stricter."
+    )
 
 
 def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, say: Say = print) -> None:

@@ -10,8 +10,9 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from flows.deployments import schedule
+from flows.deployments import firings_per_year, schedule, too_often
 from flows.server import prefect_server
+from gen.config import Promotion
 from gen.errors import UserError
 from gen.workspace import Workspace
 from tests.conftest import ROOT, environment
@@ -81,6 +82,25 @@ def test_a_server_ends_when_its_process_is_killed(tmp_path: Path) -> None:
 def test_a_cron_expression_that_is_none(tmp_path: Path, cron: str) -> None:
     with pytest.raises(UserError, match="no cron expression"):
         schedule(Workspace(tmp_path), cron)
+
+
+@pytest.mark.parametrize(
+    ("cron", "firings"),
+    [("0 3 * * *", 365.25), ("0 * * * *", 8766), ("30 4 1 * *", 12), ("0 3 * * 1-5", 261), ("* * * * *", 525960)],
+)
+def test_firings_of_a_year_are_counted(cron: str, firings: float) -> None:
+    assert firings_per_year(cron) == pytest.approx(firings, rel=0.005, abs=1)
+
+
+def test_a_schedule_that_outruns_its_error_budget_is_told() -> None:
+    budget = Promotion(false_per_year=0.5, verdicts_per_year=365)
+    assert too_often(366, budget) is None
+    assert too_often(8766, budget) == (
+        "This schedule may judge about 8,766 times a year, but `promotion.verdicts_per_year` is 365: if each brings a "
+        "new generator, up to 12.0 of them are promoted by chance, not 0.5. "
+        "`genflows --set promotion.verdicts_per_year=8766` makes the judge stricter."
+    )
+    assert too_often(8766, Promotion(verdicts_per_year=8766)) is None
 
 
 def test_a_schedule_fires_and_is_not_paused_when_it_ends(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gen import config
+from gen.config import UNMEASURED, Promotion
 from gen.errors import UserError
 from tests.conftest import ROOT, TINY
 
@@ -35,6 +36,10 @@ def test_what_is_shipped_is_possible(path: Path) -> None:
         ("    size: 28", "    size: 28.5", "`datasets.digits.size`"),
         ("  gan:", "  'gan; rm -rf /':", "is not a usable name"),
         ("  samples: 512", "  samples: 1", "`judge.samples` is 1"),
+        ("judge:", "retrain: {when: monthly}\njudge:", "`retrain.when` is 'monthly'"),
+        ("judge:", "promotion: {minimum_effect: {digit: 0.1}}\njudge:", "names no dataset. Did you mean `digits`"),
+        ("judge:", "promotion: {minimum_effect: {digits: 1}}\njudge:", "`minimum_effect.digits` is 1, but"),
+        ("judge:", "promotion: {false_per_year: 300}\njudge:", "300 of 365 verdicts"),
     ],
 )
 def test_a_fault_is_named_with_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -49,6 +54,14 @@ def test_an_unknown_model_or_dataset_is_answered_with_the_nearest(tmp_path: Path
         params.model("vee")
     with pytest.raises(UserError, match="no dataset `digit`. Did you mean `digits`"):
         params.dataset("digit")
+
+
+def test_the_error_budget_of_a_year_is_shared_by_verdicts_and_contenders() -> None:
+    promotion = Promotion(false_per_year=0.5, verdicts_per_year=100, minimum_effect={"digits": 0.2})
+    assert promotion.level(1) * 100 == pytest.approx(0.5)
+    assert promotion.level(4) * 4 == pytest.approx(promotion.level(1))
+    assert promotion.effect("digits") == 0.2
+    assert promotion.effect("photos") == UNMEASURED
 
 
 def test_a_file_that_is_missing_or_no_yaml(tmp_path: Path) -> None:

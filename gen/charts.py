@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from colorsys import hsv_to_rgb
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,21 +14,48 @@ from matplotlib.ticker import MaxNLocator
 
 from gen.ruling import Gain
 
+Point = tuple[float, float]
 INK, LINE = "#808894", "#3b7be0"
 """Grey and blue that can be read on white and on black."""
 
 
 def curves(records: Sequence[Mapping[str, Any]]) -> list[Markup]:
     """One small chart for each loss, and for the distance that the best step was selected by, over images seen."""
-    unit, label = (1000, "thousand images seen") if records and records[-1]["images"] >= 10_000 else (1, "images seen")
-    series: dict[str, list[tuple[float, float]]] = {}
+    return [lines(name, [(LINE, points)], "images seen") for name, points in series(records).items()]
+
+
+def series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Point]]:
+    """Each loss of a journal, and the distance that the best step was selected by, over images seen."""
+    found: dict[str, list[Point]] = {}
     for record in records:
         values = dict(record["losses"])
         if "select" in record:
             values["kernel distance, select"] = record["select"]["kernel"]
         for name, value in values.items():
-            series.setdefault(name, []).append((record["images"] / unit, value))
-    return [_curve(name, points, label) for name, points in series.items()]
+            found.setdefault(name, []).append((record["images"], value))
+    return found
+
+
+def colors(count: int) -> list[str]:
+    """Colours that are told apart as well as so many can be, on white and on black."""
+    shades = (hsv_to_rgb((0.6 + number / count) % 1, 0.68, 0.88 - 0.25 * (number % 2)) for number in range(count))
+    return ["#" + "".join(f"{round(255 * part):02x}" for part in shade) for shade in shades]
+
+
+def lines(name: str, curves: Sequence[tuple[str, Sequence[Point]]], label: str) -> Markup:
+    """A small chart of several lines, each of its colour; `label` says what they go over."""
+    furthest = max((x for _, points in curves for x, _ in points), default=0)
+    unit, label = (1000, f"thousand {label}") if furthest >= 10_000 else (1, label)
+    drawing, axis = _empty(3.2, 1.9)
+    for color, points in curves:
+        xs, ys = [x / unit for x, _ in points], [y for _, y in points]
+        axis.plot(xs, ys, color=color, linewidth=1.4, marker="o" if len(points) < 6 else None)
+    axis.set_title(name.replace("_", " "), color=INK, fontsize=10, loc="left")
+    axis.set_xlabel(label, color=INK)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.yaxis.set_major_locator(MaxNLocator(4))
+    axis.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    return _svg(drawing, f"{name.replace('_', ' ')} over {label}")
 
 
 def gain(found: Gain, metric: str) -> Markup:
@@ -41,17 +69,6 @@ def gain(found: Gain, metric: str) -> Markup:
     axis.set_yticks([])
     axis.set_ylim(-1, 1)
     return _svg(drawing, f"better by {found.value:.3g}, between {found.low:.3g} and {found.high:.3g}")
-
-
-def _curve(name: str, points: Sequence[tuple[float, float]], label: str) -> Markup:
-    drawing, axis = _empty(3.2, 1.9)
-    axis.plot(*zip(*points, strict=True), color=LINE, linewidth=1.4, marker="o" if len(points) < 6 else None)
-    axis.set_title(name.replace("_", " "), color=INK, fontsize=10, loc="left")
-    axis.set_xlabel(label, color=INK)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.set_major_locator(MaxNLocator(4))
-    axis.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
-    return _svg(drawing, f"{name.replace('_', ' ')} over {label}")
 
 
 def _style() -> AbstractContextManager[None]:

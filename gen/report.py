@@ -1,9 +1,6 @@
 """The report: one self-contained HTML file, made from files alone."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +13,7 @@ from PIL import Image
 from gen import changes, charts, files, pin
 from gen.changes import Change
 from gen.config import Params
+from gen.pictures import Picture, picture, shown
 from gen.ruling import Gain
 from gen.workspace import Workspace
 
@@ -29,17 +27,6 @@ GAP = 2
 """Pixels between the images of a grid: see gen.images.grid."""
 TRANSLATED = "inputs, each with its translation, and the true image where it is known"
 DONE = {"promote": "promoted", "keep": "not promoted", "undecided": "undecided"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image to show."""
-
-    source: str
-    """A data: address, so that the report needs no other file."""
-    caption: str
-    width: int
-    """In CSS pixels: a whole multiple of its own, so that every pixel comes out square."""
 
 
 def write(workspace: Workspace, params: Params, unsent: Sequence[str] = ()) -> Path:
@@ -112,16 +99,22 @@ def times(value: float | None, baseline: float | None, lower_is_better: bool | N
 
 def _groups(workspace: Workspace) -> list[dict[str, Any]]:
     """The rows of the comparison, by dataset and task, with the reasons why some have no order."""
-    rows, apart = (_read(workspace.compare / f"{name}.json") or [] for name in ("table", "apart"))
-    return [
-        {
-            "dataset": dataset,
-            "task": task,
-            "rows": list(group),
-            "apart": [note["text"] for note in apart if (note["task"], note["dataset"]) == (task, dataset)],
-        }
-        for (task, dataset), group in groupby(rows, key=lambda row: (row["task"], row["dataset"]))
-    ]
+    table, apart = (_read(workspace.compare / f"{name}.json") or [] for name in ("table", "apart"))
+    found = []
+    for (task, dataset), group in groupby(table, key=lambda row: (row["task"], row["dataset"])):
+        rows = list(group)
+        # What models are ranked by comes first.
+        deciding = [row for row in rows if row["metric"] == rows[0]["metric"]]
+        found.append(
+            {
+                "dataset": dataset,
+                "task": task,
+                "deciding": deciding,
+                "others": [row for row in rows if row not in deciding],
+                "apart": [note["text"] for note in apart if (note["task"], note["dataset"]) == (task, dataset)],
+            }
+        )
+    return found
 
 
 def _verdicts(workspace: Workspace) -> list[dict[str, Any]]:
@@ -131,7 +124,7 @@ def _verdicts(workspace: Workspace) -> list[dict[str, Any]]:
         dataset, _, task = path.parent.name.rpartition("-")
         caption, room = (TRANSLATED, 720) if task == "translate" else ("from fixed noise", 540)
         sides = [
-            {"who": who, "score": verdict[who], "picture": _shown(path.with_name(f"{who}.png"), caption, room)}
+            {"who": who, "score": verdict[who], "picture": shown(path.with_name(f"{who}.png"), caption, room)}
             for who in ("challenger", "champion")
             if verdict[who]
         ]
@@ -159,9 +152,9 @@ def _model(workspace: Workspace, name: str) -> dict[str, Any]:
         ],
         "curves": charts.curves(files.Journal.read(train / "journal.jsonl")),
         "evolution": _evolution(sorted((train / "samples").glob("*.png")), side),
-        "samples": _shown(evaluate / "samples.png", "samples from fixed noise", 540),
-        "reconstructions": _shown(evaluate / "reconstructions.png", "unseen images, each with its reconstruction", 720),
-        "translations": _shown(evaluate / "translations.png", TRANSLATED, 720),
+        "samples": shown(evaluate / "samples.png", "samples from fixed noise", 540),
+        "reconstructions": shown(evaluate / "reconstructions.png", "unseen images, each with its reconstruction", 720),
+        "translations": shown(evaluate / "translations.png", TRANSLATED, 720),
     }
 
 
@@ -177,7 +170,7 @@ def _closest(path: Path, space: str, pairs: dict[str, Any]) -> Picture | None:
         f"in {space}: distances of {changes.figure(distances[0])} to {changes.figure(distances[-1])}; half of the real "
         f"images that were held out lie within {changes.figure(usual)} of a training image"
     )
-    return _shown(path, caption, 720)
+    return shown(path, caption, 720)
 
 
 def _evolution(paths: Sequence[Path], side: int) -> list[Picture]:
@@ -188,7 +181,7 @@ def _evolution(paths: Sequence[Path], side: int) -> list[Picture]:
         with Image.open(path, formats=["PNG"]) as image:
             edge = CORNER * (side + GAP) - GAP
             corner = image.crop((0, 0, min(edge, image.width), min(edge, image.height)))
-        found.append(_picture(corner, f"{int(path.stem):,} images", 150))
+        found.append(picture(corner, f"{int(path.stem):,} images", 150))
     return found
 
 
@@ -200,7 +193,7 @@ def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
         "profile": profile,
         "quarantined": (summary or {}).get("quarantined", {}),
         "digest": files.manifest_digest(folder),
-        "mean": _shown(folder / "mean.png", "mean of the train split", 140),
+        "mean": shown(folder / "mean.png", "mean of the train split", 140),
         "labels": list(zip(profile["labels"], profile["label_counts"], strict=True)),
         "drift": _drift(workspace, name),
     }
@@ -215,18 +208,3 @@ def _drift(workspace: Workspace, dataset: str) -> list[str]:
 
 def _read(path: Path) -> Any:
     return files.read_json(path) if path.exists() else None
-
-
-def _shown(path: Path, caption: str, room: int) -> Picture | None:
-    """A PNG as it is, enlarged into `room` pixels; None where there is none."""
-    if not path.exists():
-        return None
-    with Image.open(path, formats=["PNG"]) as image:
-        return _picture(image, caption, room)
-
-
-def _picture(image: Image.Image, caption: str, room: int) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Picture(source, caption, image.width * max(1, room // image.width))

@@ -1,6 +1,5 @@
 """Commands on the registry: what is in it, what is in use."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,14 +7,13 @@ import typer
 
 from flows.terminal import age, figure, table
 from gen import files
-from gen.errors import UserError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
     from gen.tracking.registry import Version
     from gen.tracking.store import Store
 
-COLUMNS = ("dataset", "task", "model", "version", "metric", "value", "lower_is_better", "spread", "floor", "eval_id")
+COLUMNS = ("dataset", "task", "model", "metric", "value", "lower_is_better", "spread", "floor", "eval_id")
 """Of `genflows compare --csv`."""
 
 
@@ -54,16 +52,21 @@ def models(
 
 
 def compare(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL...]", help="The workspace's models, and versions such as digits-sample/3."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page: figures, pictures, curves, and what differs.")
+    ] = None,
 ) -> None:
-    """Compare the workspace's models with each other and with the champions."""
+    """Compare models with each other; by default all of the workspace and the champions."""
     workspace = Workspace.find()
-    rows = [row | {"version": "workspace"} for row in files.read_json(workspace.compare / "table.json")]
-    unreached: UserError | None = None
-    try:
-        rows += _champions(workspace)
-    except UserError as error:
-        unreached = error
+    from flows import comparison
+
+    found, unreached = comparison.collect(workspace, wanted or [])
+    rows = comparison.rows(found)
     # Figures with different eval_ids are not comparable, so each has a table of its own.
     for group in _groups(rows):
         first = group[0]
@@ -71,15 +74,15 @@ def compare(
         better = {True: "lower is better", False: "higher is better", None: "best at the floor"}
         # Two lines, for the longest names fill one.
         print(f"\n{what}\n{better[first['lower_is_better']]} (eval_id {first['eval_id'][:8]})")
-        shown = [
-            (row["model"], row["version"], figure(row["value"], row.get("spread")), figure(row.get("floor")))
-            for row in group
-        ]
-        table(("model", "version", "figure", "floor"), shown, numbers=("figure", "floor"))
-    for note in files.read_json(workspace.compare / "apart.json"):
+        shown = [(row["model"], figure(row["value"], row["spread"]), figure(row["floor"])) for row in group]
+        table(("model", "figure", "floor"), shown, numbers=("figure", "floor"))
+    for note in comparison.notes(found):
         print(f"\n{note['dataset']}, {note['task']}: {note['text']}")
     if csv:
         _write_csv(csv, rows)
+    if html:
+        files.write(html, comparison.page(found))
+        print(f"\nWrote {html}")
     if unreached:
         raise unreached
 
@@ -135,23 +138,6 @@ def _store(workspace: Workspace) -> "Store":
 def _value(version: "Version") -> float | None:
     value = version.tags.get("value")
     return float(value) if value else None
-
-
-def _champions(workspace: Workspace) -> list[dict[str, Any]]:
-    """The champions as rows beside those of the workspace."""
-    store = _store(workspace)
-    from gen.tracking import registry
-
-    return [
-        {
-            **{name: version.tags.get(name, "-") for name in ("model", "dataset", "task", "metric", "eval_id")},
-            "value": _value(version),
-            "lower_is_better": json.loads(version.tags.get("lower_is_better", "true")),
-            "version": f"champion {version.number}",
-        }
-        for version in registry.versions(store)
-        if registry.CHAMPION in version.aliases and _value(version) is not None
-    ]
 
 
 def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:

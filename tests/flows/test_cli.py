@@ -128,7 +128,7 @@ def test_every_command_explains_itself(here: Here, arguments: list[str], tmp_pat
         (["translate", "nowhere", "out"], 2, "nowhere does not exist"),
         (["promote", "digits-sample/1"], 2, "Nothing is registered yet"),
         (["rollback", "digits-sample"], 2, "No registered model `digits-sample`"),
-        (["compare"], 1, "table.json is missing. Run `dvc repro`"),
+        (["compare"], 1, "No model is measured yet. Run `genflows retrain`"),
         (["--set", "models.gan.latent_dm=3"], 2, "Did you mean `latent_dim`?"),
         (["--set", "models.gan.init=champion-of-digts"], 2, "Did you mean `champion-of-digits`?"),
         (["retrain", "--set", "models.gam.latent_dim=3"], 2, "Did you mean `gan`?"),
@@ -464,10 +464,17 @@ def test_a_retrain_ends_with_a_table_and_what_to_open_next(retrained: Retrained)
 def test_registered_versions_are_listed_and_compared(here: Here, retrained: Retrained, tmp_path: Path) -> None:
     workspace, _ = retrained
     assert "champion" in here.done(workspace, "models", "digits-sample")
-    shown = here.done(workspace, "compare", "--csv", str(tmp_path / "table.csv"))
+    page = tmp_path / "page.html"
+    shown = here.done(workspace, "compare", "--csv", str(tmp_path / "table.csv"), "--html", str(page))
     assert max(map(len, shown.splitlines()[:-1])) <= 80
     table = pd.read_csv(tmp_path / "table.csv")
-    assert {"workspace", "champion 1"} <= set(table["version"])
+    assert {"gan", "vae", "cyclegan", "digits-sample/1 (champion)", "edges-translate/1 (champion)"} == set(
+        table["model"]
+    )
+    assert all(f"</i>{model}</span>" in page.read_text() for model in table["model"])
+    alone = here.done(workspace, "compare", "vae", "digits-sample/1")
+    assert "gan" not in alone.replace("cyclegan", "").replace("(champion)", "").split()
+    assert here(workspace, "compare", "vee").returncode == 2
     first = table[(table["metric"] == "frechet") & (table["dataset"] == "digits")]
     assert first["eval_id"].nunique() == 1
 

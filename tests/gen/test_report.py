@@ -1,10 +1,7 @@
 """The report: whole in itself, truthful about what changed and what is missing, and readable in a real browser."""
 
-import html
-import json
 import re
 import shutil
-import subprocess
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,10 +17,8 @@ from gen.report import render, write
 from gen.ruling import Gain, Standard
 from gen.steps.compare import compare
 from gen.workspace import Workspace
-from tests.gen import fabricated
+from tests.gen import browser, fabricated
 from tests.gen.metrics.test_card import CARD, FIELDS, differing
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -246,21 +241,7 @@ def test_memory_of_another_format_is_forgotten(workspace: Workspace, params: Par
     assert "first report" in Page(write(workspace, params).read_text()).text
 
 
-# A headless window is never narrower than 500 px, a frame is as narrow as one likes.
-FRAME = """<!doctype html><title>not measured</title><iframe width="{width}" height="900" srcdoc="{page}"></iframe>
-<script>
-onload = () => {{
-  const view = document.querySelector("iframe").contentWindow, page = view.document;
-  const wide = [...page.querySelectorAll("body *")].filter(
-    e => e.getBoundingClientRect().right > view.innerWidth + 0.5 && !e.closest(".scroll, pre"));
-  document.title = JSON.stringify({{
-    window: view.innerWidth, page: page.documentElement.scrollWidth, wide: wide.map(e => e.outerHTML.slice(0, 120)),
-    empty: [...page.images].filter(i => !i.naturalWidth).length}});
-}};
-</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@browser.needed
 @pytest.mark.parametrize("width", [360, 1280])
 def test_browser_shows_it_without_sideways_scrolling(
     workspace: Workspace, params: Params, width: int, tmp_path: Path
@@ -270,12 +251,4 @@ def test_browser_shows_it_without_sideways_scrolling(
     profile["source"]["description"] = "images of /a/folder/with/a/name/that/does/not/end" * 4
     files.write_json(workspace.prepared("digits") / "profile.json", profile)
     page = render(workspace, params, unsent=["publish dcgan"]).replace("<details>", "<details open>")
-    framed = tmp_path / "framed.html"
-    framed.write_text(FRAME.format(width=width, page=html.escape(page)))
-    quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", *quiet, "--disable-sync", "--disable-quic"]
-    command += ["--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", framed.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    found = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert found is not None
-    assert json.loads(html.unescape(found[1])) == {"window": width, "page": width, "wide": [], "empty": 0}
+    assert browser.measured(page, width, tmp_path) == {"window": width, "page": width, "wide": [], "empty": 0}

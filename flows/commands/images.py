@@ -1,130 +1,109 @@
-"""Commands that make images with a model."""
+"""Commands that make images from noise."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.completion import names
-from gen.errors import BadParamsError, UserError
+from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gen.artifact import Published
     from gen.images import Pixels
 
-CHUNK = 64
-"""Images made at once, always: the arithmetic of a smaller batch may differ in the last bit."""
+MODEL = "A model of params.yaml, a registered version, or a folder with one; the champion by default."
 Model = Annotated[
+    str | None, typer.Argument(metavar="MODEL|NAME@ALIAS|NAME/N", help=MODEL, autocompletion=names("models"))
+]
+ModelOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="MODEL|NAME@ALIAS|NAME/N",
-        help="Whose images: a model of params.yaml or a registered version; the champion by default.",
-        autocompletion=names("models"),
-    ),
+    typer.Option("--model", metavar="MODEL|NAME@ALIAS|NAME/N", help=MODEL, autocompletion=names("models")),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Image i depends on the seed and i alone.")]
+Truncation = Annotated[
+    float, typer.Option(min=0, max=1, help="Scales the noise: below 1 images are more usual and vary less.")
 ]
 
 
 def generate(
     model: Model = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Image i depends on the seed and i alone.")] = 0,
+    named: ModelOption = None,
+    count: Annotated[int, typer.Option("-n", "--n", "--count", min=1, help="How many images.")] = 64,
+    seed: Seed = 0,
+    truncation: Truncation = 1.0,
     out: Annotated[Path, typer.Option(help="A grid (NAME.png), or a folder of single files.")] = Path("samples.png"),
 ) -> None:
     """Make images from noise."""
     from flows.published import load
     from gen.images import write_png
 
-    if _is_picture(out) and out.is_dir():
+    wanted = one(model, named)
+    if is_picture(out) and out.is_dir():
         raise BadParamsError(f"--out {out} is a folder that is called like a picture. Name another.")
-    generator = load(Workspace.find(), model, "sample")
-    if _is_picture(out):
-        import numpy as np
-
+    generator = load(Workspace.find(), wanted, "sample")
+    if is_picture(out):
         from gen.images import grid
 
-        write_png(out, grid(np.concatenate(list(_chunks(generator, count, seed)))))
+        write_png(out, grid(generator.sample(count, seed, truncation=truncation)))
     else:
         numbers = iter(range(count))
-        for chunk in _chunks(generator, count, seed):
+        for chunk in generator.chunks(count, seed, truncation=truncation):
             for image in chunk:
                 write_png(out / f"{next(numbers):06d}.png", image)
     print(f"{count} images of {generator.name} (seed {seed}): {out}")
 
 
-def translate(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="A PNG for an image, a folder for a folder.")],
+def interpolate(
     model: Model = None,
-    back: Annotated[bool, typer.Option("--back", help="From domain B to A.")] = False,
+    named: ModelOption = None,
+    images: Annotated[
+        str, typer.Option(metavar="I,J,...", help="Numbers of two or more images of the seed, in the order of the way.")
+    ] = "0,1",
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="From each of them to the next.")] = 8,
+    truncation: Truncation = 1.0,
+    out: Annotated[Path, typer.Option(help="A strip (NAME.png), or an animation (NAME.webp).")] = Path("way.png"),
 ) -> None:
-    """Translate images from one domain to the other."""
+    """Show the way from image to image, along the arc between their noises."""
     from flows.published import load
-    from gen.images import write_png
 
-    inputs = _inputs(source, target)
-    translator = load(Workspace.find(), model, "translate")
-    unusable = []
-    for path, wanted in inputs:
-        pixels = _read(path, translator)
-        if isinstance(pixels, str):
-            unusable.append(f"{path} ({pixels})")
-        else:
-            write_png(wanted, translator.translate(pixels, back=back)[0])
-    done = len(inputs) - len(unusable)
-    if done:
-        print(f"{done} images translated by {translator.name}: {target}")
-    if unusable:
-        shown = "; ".join(unusable[:5]) + ("; ..." if len(unusable) > 5 else "")
-        raise UserError(f"{len(unusable)} of {len(inputs)} files could not be used: {shown}. Replace or remove them.")
+    numbers, wanted = _numbers(images), one(model, named)
+    if out.suffix.lower() != ".webp" and not is_picture(out):
+        raise BadParamsError(f"--out {out} is neither a strip nor an animation. Name it NAME.png or NAME.webp.")
+    generator = load(Workspace.find(), wanted, "sample")
+    _write_way(out, generator.walk(numbers, seed, steps, truncation))
+    print(f"{len(numbers)} images of {generator.name} (seed {seed}) and the way between them: {out}")
 
 
-def _is_picture(path: Path) -> bool:
+def one(argument: str | None, option: str | None) -> str | None:
+    """The model that was named, whichever way. Raises BadParamsError where it was named twice."""
+    if argument and option:
+        raise BadParamsError(f"Two models are named: {argument}, and --model {option}. Name one.")
+    return argument or option
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it is to be a PNG. Raises BadParamsError where it would have to be another kind of picture."""
     if path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"):
         raise BadParamsError(f"{path} would have to be another format than PNG. Name it {path.with_suffix('.png')}.")
     return path.suffix.lower() == ".png"
 
 
-def _chunks(generator: "Published", count: int, seed: int) -> "Iterator[Pixels]":
-    """Images 0 to `count` - 1 of a seed, CHUNK at a time."""
-    for start in range(0, count, CHUNK):
-        yield generator.generate(CHUNK, seed, start)[: count - start]
+def _numbers(text: str) -> list[int]:
+    """Numbers of images, as typed."""
+    words = text.split(",")
+    if len(words) < 2 or not all(word.strip().isascii() and word.strip().isdecimal() for word in words):
+        raise BadParamsError(f"--images is {text!r}, but takes the numbers of two images or more, like 0,5,12.")
+    return [int(word) for word in words]
 
 
-def _inputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Each image to translate, and where its translation goes. Sub-folders are kept; hidden files are passed over."""
-    if not source.exists():
-        raise BadParamsError(f"{source} does not exist. Name an image or a folder of images.")
-    if source.is_file():
-        return [(source, target if _is_picture(target) else target / f"{source.stem}.png")]
-    if target.is_file() or _is_picture(target):
-        raise BadParamsError(f"{source} is a folder, so its translations need a folder too: {target} names a file.")
-    found = sorted(
-        path
-        for path in source.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(source).parts)
-    )
-    if not found:
-        raise UserError(f"{source} holds no files. Name a folder of images.")
-    pairs = {target / path.relative_to(source).with_suffix(".png"): path for path in found}
-    for path in found:
-        same = pairs[target / path.relative_to(source).with_suffix(".png")]
-        if same != path:
-            raise BadParamsError(f"{path} and {same} would both be translated to one file. Rename one of them.")
-    return [(path, wanted) for wanted, path in pairs.items()]
+def _write_way(out: Path, pixels: "Pixels") -> None:
+    from gen import files
+    from gen.animation import webp
+    from gen.images import grid, write_png
 
-
-def _read(path: Path, translator: "Published") -> "Pixels | str":
-    """An image as the translator takes it, uint8 [1, H, W, C], or why it is none."""
-    import numpy as np
-
-    from gen.sources.decoding import Unusable, decode
-    from gen.steps.prepare import square
-
-    channels, size, _ = translator.shape
-    try:
-        # A copy: Pillow's memory is read only, and torch wants none of that.
-        return np.array(square(decode(path), size, channels))[None]
-    except Unusable as fault:
-        return fault.reason
+    if out.suffix.lower() == ".webp":
+        files.write(out, webp(pixels))
+    else:
+        write_png(out, grid(pixels, columns=len(pixels)))

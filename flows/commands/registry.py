@@ -93,10 +93,10 @@ def promote(
 ) -> None:
     """Make a version the champion, whatever the judge says; the old one stays as `previous`."""
     store = _store(Workspace.find())
-    from flows import published
+    from gen import loading
     from gen.tracking import promotion, registry
 
-    wanted = published.find(store, version)
+    wanted = loading.find(store, version)
     before = registry.champion(store, wanted.name)
     if before and before.number == wanted.number:
         print(f"{wanted.name}: version {wanted.number} is champion already.")

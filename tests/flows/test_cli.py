@@ -341,7 +341,7 @@ def test_two_inputs_never_become_one_output(here: Here, finished: Workspace, dra
     shutil.copy(drawings / "colour.jpg", drawings / "colour.png")
     ended = here(finished, "translate", str(drawings), str(tmp_path / "out"), "--model", "cyclegan")
     assert ended.returncode == 2
-    assert "would both be translated to one file" in ended.stderr
+    assert "would both become one file" in ended.stderr
 
 
 def test_a_model_is_used_for_its_own_task_alone(

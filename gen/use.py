@@ -1,0 +1,101 @@
+"""A published model in use: images by their numbers, the same bytes however many are asked for at once.
+
+It stands apart from `gen.artifact`, which trainings and evaluations go through, so that an edit of how models are used
+trains none again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gen import artifact, files
+from gen.artifact import Published
+from gen.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gen.families.base import Sampler
+    from gen.images import Pixels
+
+CHUNK = 64
+"""Images made at once, always: the arithmetic of a smaller batch may differ in the last bit."""
+
+
+@dataclass(frozen=True)
+class Model(Published):
+    """A model that was verified and loaded. Images are uint8 [N, H, W, C] in and out."""
+
+    digest: str
+    """Of the artifact's manifest: it names weights and config to the bit."""
+
+    def sample(self, count: int, seed: int, start: int = 0, truncation: float = 1.0) -> "Pixels":
+        """Images number `start` to `start + count - 1` of `seed`: [count, H, W, C].
+
+        The bytes of each depend on its number, the seed and the truncation alone: not on how many are asked for.
+        `truncation` scales the standard normal noise: 1 leaves it as the model knows it, less gives more usual and
+        less varied images, 0 one image. Raises UserError when the model makes no images from noise.
+        """
+        chunks = list(self.chunks(count, seed, start, truncation))
+        _, height, width = self.shape
+        return np.concatenate([np.empty((0, height, width, self.shape[0]), np.uint8), *chunks])
+
+    def chunks(self, count: int, seed: int, start: int = 0, truncation: float = 1.0) -> "Iterator[Pixels]":
+        """The images of `sample`, at most CHUNK at a time, so that any number of them takes little memory."""
+        end = start + count
+        for first in range(start // CHUNK * CHUNK, end, CHUNK):
+            made = self.from_noise(self.noise(CHUNK, seed, first) * truncation)
+            yield made[max(start - first, 0) : end - first]
+
+    def noise(self, count: int, seed: int, start: int = 0) -> "Tensor":
+        """What images number `start` and on of `seed` are made of: standard normal [count, latent_dim].
+
+        Raises UserError when the model makes no images from noise.
+        """
+        from gen.noise import noise
+
+        return noise(count, self._sampler.latent_dim, seed, start)
+
+    def from_noise(self, noise: "Tensor") -> "Pixels":
+        """Images of noises [N, latent_dim]: [N, H, W, C]. Raises UserError when the model makes none from noise."""
+        import torch
+
+        return self._run(self._sampler.sample, torch.split(noise, CHUNK))
+
+    def walk(self, numbers: list[int], seed: int, steps: int, truncation: float = 1.0) -> "Pixels":
+        """From each of K images of `seed` to the next, spherically in noise: [(K - 1) * steps + 1, H, W, C].
+
+        The images with these numbers are in it as `sample` gives them. Raises UserError when the model makes no images
+        from noise.
+        """
+        import torch
+
+        from gen.interpolation import path
+
+        noises = torch.cat([self.noise(1, seed, number) for number in numbers])
+        made = self.from_noise(path(noises, steps) * truncation)
+        # The same noise at another place of a batch may round a grey level the other way.
+        made[::steps] = np.concatenate([self.sample(1, seed, number, truncation) for number in numbers])
+        return made
+
+    @property
+    def _sampler(self) -> "Sampler":
+        from gen.families.base import Sampler
+
+        if not isinstance(self.network, Sampler):
+            raise UserError(
+                f"`{self.name}` ({self.family}) makes no images from noise. Use `genflows translate` with it."
+            )
+        return self.network
+
+
+def load(folder: Path, device: str = "cpu") -> Model:
+    """Verify an artifact's folder and load its network onto `device`.
+
+    Raises UserError when the folder does not verify, or its weights do not fit its config.
+    """
+    published = artifact.load(folder, device)
+    return Model(**vars(published), digest=files.manifest_digest(folder))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows.commands import conversion, drift, images, pipeline, registry, upkeep
+from flows.commands import conversion, drift, export, images, pipeline, registry, synthetic, upkeep
 from flows.terminal import hanging
 from gen.errors import UserError, describe
 
@@ -33,7 +33,14 @@ COMMANDS = {
         pipeline.report,
     ),
     "Models": (registry.models, registry.compare, registry.promote, registry.rollback),
-    "Images": (images.generate, images.interpolate, conversion.translate, conversion.reconstruct),
+    "Images": (
+        images.generate,
+        images.interpolate,
+        conversion.translate,
+        conversion.reconstruct,
+        synthetic.augment,
+        export.export,
+    ),
     "Workspace": (upkeep.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
 }
 

@@ -14,10 +14,12 @@ DOMAINS = {"trainA": ("a", False), "trainB": ("b", False), "testA": ("a", True),
 LINK = "a link to a folder, or to a file elsewhere"
 NO_DOMAIN = f"lies outside {', '.join(DOMAINS)}"
 NO_LABEL = "lies beside the folders that name labels"
+CARDS = ("card.json", "card.md", "manifest.json")
+"""What a synthetic dataset says of itself, beside its labels' folders: neither images nor strays."""
 
 
 class FolderSource(Source):
-    """`kind: folder`. Hidden files are passed over, folders inside a label's folder belong to it."""
+    """`kind: folder`. Hidden files and cards are passed over, folders inside a label's folder belong to it."""
 
     kind: Literal["folder"]
     path: str
@@ -57,7 +59,7 @@ def _labelled(root: Path) -> Iterator[Picture | Rejected]:
     for entry in _visible(root):
         if _is_folder(entry):
             yield from _decoded(entry, root, label=_name(entry, root))
-        else:
+        elif entry.name not in CARDS:
             yield Rejected(_name(entry, root), NO_LABEL)
 
 

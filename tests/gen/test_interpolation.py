@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gen.interpolation import between, path
@@ -14,6 +14,7 @@ def noises(count: int, dimension: int, seed: int) -> torch.Tensor:
     return torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 5), st.integers(2, 40), st.integers(1, 9), st.integers(0, 99))
 def test_the_way_passes_through_every_noise_to_the_bit(count: int, dimension: int, steps: int, seed: int) -> None:
     ends = noises(count, dimension, seed)
@@ -22,6 +23,7 @@ def test_the_way_passes_through_every_noise_to_the_bit(count: int, dimension: in
     assert torch.equal(way[::steps], ends)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99))
 def test_norm_is_constant_between_noises_of_one_norm_and_steps_are_even(seed: int) -> None:
     start, end = torch.nn.functional.normalize(noises(2, 16, seed)) * 4

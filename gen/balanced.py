@@ -1,0 +1,82 @@
+"""As many generated images of one class as of another, from a generator that knows no classes.
+
+Images are made by number and told apart by a classifier; those that it is sure of are kept until each class has enough.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gen.errors import BadParamsError, TooFewImagesError, UserError
+from gen.features import Extractor
+from gen.images import Pixels
+from gen.use import CHUNK, Model
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An image that a class was given."""
+
+    number: int
+    """Among the images of its seed."""
+    label: str
+    pixels: Pixels
+    """[H, W, C]."""
+
+
+@dataclass
+class Draw:
+    """Images of each class of `extractor`, drawn once by iterating; afterwards it says what there was to draw from."""
+
+    model: Model
+    extractor: Extractor
+    each: int
+    """Images wanted of each class."""
+    seed: int
+    sure: float
+    """Probability of its class that an image needs to be kept."""
+    most: int
+    """Images to make before a class that has not enough by then is given up."""
+    truncation: float = 1.0
+    made: int = 0
+    found: dict[str, int] = field(default_factory=dict)
+    """Of those made, how many were surely of each class."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError where the extractor tells no classes, BadParamsError where one cannot name a folder."""
+        if self.extractor.description.meaning != "labels":
+            raise UserError(
+                f"The extractor of `{self.model.dataset}` was not taught labels, so it cannot say which class an image "
+                "is of. Name an extractor that knows them under `extractor:` of the dataset."
+            )
+        for label in self.extractor.labels:
+            if not label or label.startswith(".") or "/" in label or "\0" in label:
+                raise BadParamsError(f"The class {label!r} cannot be the name of a folder. Rename it in the dataset.")
+        self.found = dict.fromkeys(self.extractor.labels, 0)
+
+    def __iter__(self) -> Iterator[Kept]:
+        """Images in the order of their numbers, so that the same arguments keep the same ones.
+
+        Raises TooFewImagesError that names the classes without enough when `most` were made.
+        """
+        while lacking := [label for label, count in self.found.items() if count < self.each]:
+            if self.made >= self.most:
+                raise TooFewImagesError(self._given_up(lacking))
+            pixels = self.model.sample(min(CHUNK, self.most - self.made), self.seed, self.made, self.truncation)
+            probabilities = self.extractor.probabilities(self.extractor.features(pixels))
+            for image, row in zip(pixels, probabilities, strict=True):
+                if row.max() > self.sure:
+                    label = self.extractor.labels[int(np.argmax(row))]
+                    self.found[label] += 1
+                    if self.found[label] <= self.each:
+                        yield Kept(self.made, label, image)
+                self.made += 1
+
+    def _given_up(self, lacking: list[str]) -> str:
+        had = ", ".join(f"`{label}` {self.found[label]} of {self.each}" for label in lacking)
+        return (
+            f"Of {self.made:,} images that `{self.model.name}` made, too few were surely of some classes: {had}. "
+            "A generator that hardly makes a class cannot fill it. Ask for fewer, let --most be larger or --confidence "
+            "smaller, or train a generator that covers the class."
+        )

@@ -1,0 +1,84 @@
+"""Exported files: what they compute is what the model computes, and they hold nothing else."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gen import exporting, files, use
+from gen.errors import UserError
+from gen.use import Model
+from tests.gen import fabricated
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    made, params = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
+    for model in ("dcgan", "vae", "edges2digits"):
+        fabricated.trained(made, params, model)
+    return {model: use.load(made.train(model)) for model in ("dcgan", "vae", "edges2digits")}
+
+
+def own(model: Model, inputs: torch.Tensor, *, back: bool = False) -> NDArray[np.float32]:
+    """What the model itself makes of inputs."""
+    network = model.network
+    what = "sample" if model.task == "sample" else "translate_back" if back else "translate"
+    with torch.no_grad():
+        return np.asarray(getattr(network, what)(inputs).numpy())
+
+
+@pytest.mark.parametrize("name", ["dcgan", "vae", "edges2digits"])
+def test_torchs_file_computes_the_same_for_any_number_and_holds_no_pickle(
+    models: dict[str, Model], name: str, tmp_path: Path
+) -> None:
+    model, out = models[name], tmp_path / "model.pt2"
+    facts = exporting.export(model, "torch", out)
+    program = torch.export.load(out).module()
+    for count in (1, 7, 64):
+        inputs = exporting.fixed_inputs(model)[:count]
+        np.testing.assert_allclose(program(inputs).detach().numpy(), own(model, inputs), atol=1e-4)
+    assert facts == files.read_json(tmp_path / "model.pt2.json")
+    assert facts["difference"] <= exporting.TOLERANCE
+    assert facts["sha256"] == files.sha256_of_file(out)
+    with zipfile.ZipFile(out) as archive:
+        for entry in archive.namelist():
+            content = archive.read(entry)
+            assert not content.startswith((b"\x80", b"PK")), f"{entry} is a pickle, or holds one"
+            assert b".py" not in content, f"{entry} tells where the code lies"
+
+
+@pytest.mark.parametrize(
+    ("name", "back"), [("dcgan", False), ("vae", False), ("edges2digits", False), ("edges2digits", True)]
+)
+def test_onnx_computes_the_same_for_any_number(models: dict[str, Model], name: str, back: bool, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model, out = models[name], tmp_path / "model.onnx"
+    facts = exporting.export(model, "onnx", out, back=back)
+    session = runtime.InferenceSession(out.read_bytes(), providers=["CPUExecutionProvider"])
+    for count in (1, 7, 64):
+        inputs = exporting.fixed_inputs(model)[:count]
+        (made,) = session.run(["out"], {facts["input"]["name"]: inputs.numpy()})
+        np.testing.assert_allclose(made, own(model, inputs, back=back), atol=1e-4)
+    assert session.get_modelmeta().custom_metadata_map == {"model": name, "digest": model.digest}
+    assert b".py" not in out.read_bytes()
+    assert json.loads((tmp_path / "model.onnx.json").read_text()) == facts
+
+
+def test_a_file_that_differs_from_the_model_is_not_written(
+    models: dict[str, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = exporting._torch
+
+    def off(*arguments: object) -> object:
+        data, run, versions = real(*arguments)  # type: ignore[arg-type]
+        return data, lambda inputs: run(inputs) + np.float32(2e-4), versions
+
+    monkeypatch.setattr(exporting, "_torch", off)
+    with pytest.raises(UserError, match=r"differs from the model itself by 0\.0002"):
+        exporting.export(models["dcgan"], "torch", tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []

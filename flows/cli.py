@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows.commands import conversion, drift, export, images, pipeline, registry, synthetic, upkeep
+from flows.commands import conversion, drift, export, images, pipeline, registry, serving, synthetic, upkeep
 from flows.terminal import hanging
 from gen.errors import UserError, describe
 
@@ -40,6 +40,7 @@ COMMANDS = {
         conversion.reconstruct,
         synthetic.augment,
         export.export,
+        serving.serve,
     ),
     "Workspace": (upkeep.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
 }

@@ -42,6 +42,7 @@ def test_imports_go_down_only() -> None:
         ("mlflow", ["gen/tracking"]),
         ("prefect", ["flows/pipeline.py", "flows/deployments.py"]),
         ("dvc", ["flows/stages.py"]),
+        ("fastapi", ["gen/serving"]),
         ("torchvision", []),
         ("pickle", []),
     ],

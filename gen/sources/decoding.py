@@ -4,6 +4,7 @@ Files come from strangers: only listed formats are tried, and the size is checke
 animations and files of several pages the first is taken.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -47,19 +48,22 @@ class Unusable(Exception):
         self.detail = detail
 
 
-def decode(path: Path) -> Pixels:
-    """The image in a file, uint8 [H, W, C] with 1 or 3 channels. Raises Unusable with the reason, and nothing else."""
+def decode(file: Path | bytes) -> Pixels:
+    """The image in a file, at a path or in memory: uint8 [H, W, C] with 1 or 3 channels.
+
+    Raises Unusable with the reason, and nothing else.
+    """
     try:
         with warnings.catch_warnings():
             # Oddities inside a file are not this program's warnings; a picture near Pillow's own cap is over ours.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(_source(file), formats=FORMATS) as image:
                 _check_size(*image.size)
                 # A PNG's own checksums: decoding passes over them, and damage would go unnoticed.
                 image.verify()
             # A verified image cannot be decoded; it has to be opened anew.
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(_source(file), formats=FORMATS) as image:
                 return _canonical(image)
     except (Unusable, MemoryError):
         raise
@@ -69,7 +73,13 @@ def decode(path: Path) -> Pixels:
         raise Unusable(NO_IMAGE) from None
     # Decoders fail in as many ways as files can be damaged.
     except Exception as error:
-        raise Unusable(DAMAGED, f"{type(error).__name__}: {error}".replace(str(path), path.name)) from None
+        detail = f"{type(error).__name__}: {error}"
+        raise Unusable(DAMAGED, detail.replace(str(file), file.name) if isinstance(file, Path) else detail) from None
+
+
+def _source(file: Path | bytes) -> Path | io.BytesIO:
+    """What Pillow reads a file from, at its beginning."""
+    return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
 def _check_size(width: int, height: int) -> None:

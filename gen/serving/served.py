@@ -1,0 +1,104 @@
+"""A model that is loaded for serving, who it is, and its answers as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gen import artifact, files
+from gen.artifact import Published
+from gen.images import Pixels
+from gen.serving import pictures
+
+BLOCK = 8
+"""Noise becomes images this many at a time, always, from multiples of it: so image i depends on the seed and i alone,
+to the last bit, whichever request it is part of. (The arithmetic of another batch may differ there.)"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """One verified model in memory."""
+
+    published: Published
+    digest: str
+    """SHA-256 of the artifact's manifest."""
+    name: str
+    """The registered model's, or the model's own where it is not registered."""
+    number: int | None = None
+    """Of the registered version."""
+    champion_since: str | None = None
+    """ISO 8601, UTC; None where it is no champion, or nobody recorded when it became one."""
+
+    @property
+    def label(self) -> str:
+        """What people call it: NAME/NUMBER, or the model's name."""
+        return self.name if self.number is None else f"{self.name}/{self.number}"
+
+    @property
+    def abilities(self) -> list[str]:
+        """Which of generate, reconstruct and translate it can do."""
+        from gen.families.base import Reconstructor, Sampler, Translator
+
+        kinds = {"generate": Sampler, "reconstruct": Reconstructor, "translate": Translator}
+        return [what for what, kind in kinds.items() if isinstance(self.published.network, kind)]
+
+    def facts(self) -> dict[str, Any]:
+        """What GET /version says."""
+        return {
+            "version": self.label,
+            "name": self.name,
+            "number": self.number,
+            "digest": self.digest,
+            "champion_since": self.champion_since,
+            **{fact: getattr(self.published, fact) for fact in ("family", "task", "dataset", "shape")},
+            "model": self.published.name,
+            "abilities": self.abilities,
+        }
+
+    def generate(self, count: int, seed: int, start: int = 0) -> Pixels:
+        """Images number `start` to `start + count - 1` of `seed`: uint8 [N, H, W, C]."""
+        first = start // BLOCK * BLOCK
+        whole = -(-(start + count - first) // BLOCK) * BLOCK
+        return self.published.generate(whole, seed, first, batch=BLOCK)[start - first :][:count]
+
+    def generated(self, count: int, seed: int, start: int) -> bytes:
+        """The answer to /generate. Raises UserError when the model makes no images from noise."""
+        return self._answer(self.generate(count, seed, start))
+
+    def translated(self, images: Sequence[str], back: bool) -> bytes:
+        """The answer to /translate. Raises UndecodableError, and UserError when the model does not translate."""
+        pixels = pictures.pixels_of(images, self.published.shape)
+        # One by one: what becomes of an image does not depend on those that it came with.
+        return self._answer(self.published.translate(pixels, back=back, batch=1))
+
+    def reconstructed(self, images: Sequence[str]) -> bytes:
+        """The answer to /reconstruct. Raises UndecodableError, and UserError when the model has no encoder."""
+        pixels = pictures.pixels_of(images, self.published.shape)
+        return self._answer(self.published.reconstruct(pixels, batch=1))
+
+    def warm(self) -> None:
+        """Use it once, so that nobody's request is the slow first one, and a network that fails does so here."""
+        import numpy as np
+
+        channels, height, width = self.published.shape
+        blank = np.zeros((1, height, width, channels), np.uint8)
+        for ability in self.abilities:
+            if ability == "generate":
+                self.generate(1, seed=0)
+            else:
+                getattr(self.published, ability)(blank, batch=1)
+
+    def _answer(self, made: Pixels) -> bytes:
+        return json.dumps({"images": pictures.encoded(made), "version": self.label}).encode()
+
+
+def load(folder: Path, device: str, identity: Mapping[str, Any] | None = None) -> Served:
+    """Verify `folder`, load its model onto `device` and warm it; `identity` is what the registry says of it.
+
+    Raises UserError when the folder does not verify, or its weights do not fit its config.
+    """
+    published = artifact.load(folder, device)
+    served = Served(published, files.manifest_digest(folder), **(identity or {"name": published.name}))
+    served.warm()
+    return served

@@ -85,10 +85,10 @@ def pixels(encoded: list[str]) -> Pixels:
     return np.stack([image if image.ndim == 3 else image[:, :, None] for image in images])
 
 
-def as_text(image: Pixels, format: str = "PNG", **options: Any) -> str:
+def as_text(image: Pixels, kind: str = "PNG") -> str:
     """A picture [H, W, C] as a client sends it."""
-    if format == "PNG":
+    if kind == "PNG":
         return base64.b64encode(png(image)).decode()
     buffer = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, format, **options)
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, kind)
     return base64.b64encode(buffer.getvalue()).decode()

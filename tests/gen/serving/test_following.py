@@ -87,7 +87,7 @@ def test_weights_that_no_network_takes_leave_the_old_one(store: Store, registere
     said: list[str] = []
     follower = following(store, said)
     folder = store.private / "models" / NAME / "2"
-    shutil.copytree(registered.train("dcgan"), folder)
+    shutil.copytree(registered.train("vae"), folder)
     config = files.read_json(folder / "config.json")
     config["config"]["width"] = 5
     files.write_json(folder / "config.json", config)

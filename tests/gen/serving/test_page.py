@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from gen.images import write_png
-from gen.workspace import Workspace
 from tests.gen import fabricated
 from tests.gen.serving.browser import CHROMIUM, Tab, browser
-from tests.gen.serving.process import Serving, as_text, serving
+from tests.gen.serving.process import Serving, as_text
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 SHOWN = "[...document.querySelectorAll('{}')].map(i => i.src.split(',')[1])"
@@ -18,12 +17,6 @@ WIDE = """JSON.stringify([innerWidth, document.documentElement.scrollWidth,
   [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + .5)
     .map(e => e.outerHTML.slice(0, 120)),
   [...document.images].filter(i => !i.naturalWidth || !i.alt).length])"""
-
-
-@pytest.fixture(scope="module")
-def vae(registered: Workspace) -> Iterator[Serving]:
-    with serving(registered.root, "digits-sample/1") as server:
-        yield server
 
 
 @pytest.fixture
@@ -38,7 +31,7 @@ def test_seed_and_files_are_shown(vae: Serving, tab: Tab, width: int, tmp_path: 
     tab.until("document.body.dataset.seed === '0'")
     wanted = vae.post("/generate", n=32, seed=0).json()["images"]
     assert tab.value(SHOWN.format("#pictures img")) == wanted
-    assert tab.value("document.getElementById('name').textContent") == "digits-sample/1"
+    assert tab.value("document.getElementById('name').textContent") == "digits-sample/2"
 
     # By keyboard alone: one step of the slider, then a number.
     tab.value("document.getElementById('slider').focus()")

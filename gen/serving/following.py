@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from gen.errors import UserError
 from gen.serving.served import Served, load
 from gen.tracking import registry
+from gen.tracking.environment import without_secrets
 from gen.tracking.promotion import history
 from gen.tracking.registry import CHAMPION, Version
 from gen.tracking.store import Store, TrackingUnavailable
@@ -67,8 +68,9 @@ class Follower:
         try:
             with self.store.asking(f"looking up `{name}@{self.alias}`"):
                 version = registry.with_alias(self.store, name, self.alias)
-        except TrackingUnavailable as error:
-            self._trouble("MLflow does not answer, so a new version would not be seen.", str(error))
+        # Not MLflow's errors alone: an alias may name what genflows never registered, and the eye must not close.
+        except Exception as error:
+            self._trouble("The registry does not answer as it should, so a new version would not be seen.", _why(error))
             return
         self.in_use.looked = _now()
         if version is None:
@@ -87,8 +89,7 @@ class Follower:
         # Foreign weights fail in as many ways as there are networks, and none of them may end the service.
         except Exception as error:
             self._refused = (version.number, version.digest)
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            self._trouble(f"{called} does not verify or does not load.", why)
+            self._trouble(f"{called} does not verify or does not load.", _why(error))
         else:
             before = self.in_use.served.label
             self.in_use.served = served
@@ -101,6 +102,10 @@ class Follower:
         if told != self.in_use.trouble:
             self.in_use.trouble = told
             self.say(" ".join(f"{told} {why}".split()))
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else without_secrets(f"{type(error).__name__}: {error}")
 
 
 def _now() -> str:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gen import artifact, files
 from gen.artifact import Published
+from gen.families.base import Reconstructor, Sampler, Translator
 from gen.images import Pixels
 from gen.serving import pictures
 
@@ -38,8 +41,6 @@ class Served:
     @property
     def abilities(self) -> list[str]:
         """Which of generate, reconstruct and translate it can do."""
-        from gen.families.base import Reconstructor, Sampler, Translator
-
         kinds = {"generate": Sampler, "reconstruct": Reconstructor, "translate": Translator}
         return [what for what, kind in kinds.items() if isinstance(self.published.network, kind)]
 
@@ -79,8 +80,6 @@ class Served:
 
     def warm(self) -> None:
         """Use it once, so that nobody's request is the slow first one, and a network that fails does so here."""
-        import numpy as np
-
         channels, height, width = self.published.shape
         blank = np.zeros((1, height, width, channels), np.uint8)
         for ability in self.abilities:

@@ -106,7 +106,9 @@ def test_without_mlflow_it_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch
     follower.store = replace(store, client=MlflowClient(address, address), uri=address)
     follower.look()
     follower.look()
-    trouble = f"MLflow does not answer, so a new version would not be seen. {NAME}/1 goes on serving."
+    trouble = (
+        f"The registry does not answer as it should, so a new version would not be seen. {NAME}/1 goes on serving."
+    )
     assert follower.in_use.trouble == trouble
     (told,) = said
     assert told.startswith(f"{trouble} MLflow at http://127.0.0.1:9 did not answer")
@@ -114,6 +116,19 @@ def test_without_mlflow_it_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch
     follower.store = store
     follower.look()
     assert follower.in_use.trouble is None
+
+
+def test_a_version_that_others_made_leaves_the_old_one(store: Store) -> None:
+    follower = following(store, [])
+    run = registry.version(store, NAME, "1").run
+    foreign = store.client.create_model_version(NAME, f"runs:/{run}/model", run)
+    name(store, int(foreign.version))
+    follower.look()
+    assert follower.in_use.served.label == f"{NAME}/1"
+    assert follower.in_use.trouble is not None
+    name(store, 2)
+    follower.look()
+    assert follower.in_use.served.label == f"{NAME}/2"
 
 
 def test_an_alias_that_is_gone_is_told(store: Store) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from gen import artifact, files
@@ -31,6 +33,7 @@ from tests.gen.serving.conftest import NAME
 from tests.gen.serving.process import COMMAND, Serving, as_text, environment, pixels, serving
 
 CLIENTS = 32
+FIELD = st.sampled_from(["n", "seed", "start", "images", "back"]) | st.text(max_size=5)
 PICTURE = as_text(fabricated.drawn(1, 5)[0])
 
 
@@ -192,6 +195,22 @@ def test_bad_requests_are_refused_in_one_paragraph(
     headers = {"content-type": "application/json", **options.get("headers", {})}
     answer = requests.request(method, champion.url + path, timeout=60, **{**options, "headers": headers})
     assert (answer.status_code, words in paragraph(answer)) == (status, True), answer.text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(PICTURE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELD, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(path=st.sampled_from(["/generate", "/reconstruct", "/translate"]), body=st.dictionaries(FIELD, JSON) | JSON)
+def test_whatever_is_asked_is_answered_or_refused(champion: Serving, path: str, body: Any) -> None:
+    data = json.dumps(body).encode()
+    answer = champion.session.post(champion.url + path, data, headers={"content-type": "application/json"}, timeout=60)
+    assert answer.status_code in (200, 400, 415, 422), answer.text
+    assert answer.status_code == 200 or paragraph(answer)
 
 
 def paragraph(answer: requests.Response) -> str:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from flows import published
-from gen import config, files
+from gen import config, files, loading
 from gen.errors import UserError
 from gen.steps.compare import apart, table
 from gen.steps.comparison import Compared, render
@@ -38,8 +37,8 @@ def collect(workspace: Workspace, wanted: list[str]) -> tuple[list[Compared], Us
 def rows(models: list[Compared]) -> list[dict[str, Any]]:
     """Every figure of every model, best first inside one task, dataset and eval card."""
     frame = table([_metrics(model) | {"model": model.name} for model in models])
-    ordered: list[dict[str, Any]] = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return ordered
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def notes(models: list[Compared]) -> list[dict[str, str]]:
@@ -75,7 +74,7 @@ def _versions(workspace: Workspace, wanted: list[str], models: list[str], *, cha
     if champions:
         versions = [version for version in registry.versions(store) if registry.CHAMPION in version.aliases]
     else:
-        versions = [published.find(store, name, models) for name in wanted]
+        versions = [loading.find(store, name, models) for name in wanted]
     return [_registered(store, version) for version in versions]
 
 

@@ -77,7 +77,7 @@ def _open(workspace: Workspace, params: "Params", wanted: str) -> "tuple[InUse, 
     from gen.tracking.environment import mlflow_environment
 
     mlflow_environment()
-    from flows.published import CHAMPION, find
+    from gen.loading import CHAMPION, find
     from gen.serving.following import Follower, InUse, take
     from gen.serving.served import load
     from gen.tracking.store import connect

@@ -1,20 +1,22 @@
-"""The published model: safetensors and JSON in a folder with a manifest, verified before anything is loaded.
+"""The published model: safetensors, JSON, pictures and a card in a folder, verified by its manifest before it is loaded.
 
 `verify` imports neither torch nor mlflow, and nothing in the folder is ever run.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from gen import files
+from gen import files, mlmodel, untrusted
 from gen.errors import UserError
+from gen.families import FAMILIES
 from gen.strict import Strict
+from gen.untrusted import refused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +29,26 @@ CRITICS = "critics.safetensors"
 SEEN = "seen.safetensors"
 """What it was trained on (gen.seen); models that were published before that was kept hold none."""
 CONFIG = "config.json"
-ALLOWED = re.compile(r"(model|critics|seen)\.safetensors|config\.json|run\.json|journal\.jsonl|samples/[0-9]+\.png")
+CARD = "card.md"
+GRID = "grid.png"
+"""A card for people, and pictures; a run folder, and models that were published before there were any, hold none."""
+SIGNATURE = "manifest.sig"
+"""Of whoever vouches for it (gen.signing). The manifest does not list it: it is made of the manifest."""
+SIGNATURE_BYTES = 64
+SIDE = Annotated[int, Field(ge=1, le=2**14)]
+MIB = 2**20
+LARGEST = {
+    r"(model|critics|seen)\.safetensors": 4096 * MIB,
+    r"journal\.jsonl": 256 * MIB,
+    r"(config|run)\.json|card\.md|MLmodel": MIB,
+    r"grid\.png|samples/[0-9]{1,19}\.png": 64 * MIB,
+}
+"""The files that a published model may hold, by pattern, and the most bytes of each."""
+SIZES = ("latent_dim", "width", "blocks")
+"""Keys of a config by which a network grows. It has at least as many weights as each of them says."""
+PNG = b"\x89PNG\r\n\x1a\n"
+TYPES = {"F32": "float32", "I64": "int64"}
+"""Types of the tensors of our networks, as safetensors and as torch calls them."""
 
 
 class Config(Strict):
@@ -38,34 +59,99 @@ class Config(Strict):
     family: str
     task: Literal["sample", "translate"]
     dataset: str
-    shape: tuple[int, int, int]
+    shape: tuple[SIDE, SIDE, SIDE]
     config: dict[str, Any]
 
 
-def verify(folder: Path) -> dict[str, Any]:
+def verify(folder: Path, beside: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Check that `folder` is a whole, unchanged published model, and return its config.json.
 
-    Raises UserError when a file is missing, changed, a link or of a kind that has no place in a model, or when
-    config.json is not what this version writes.
+    It may also hold files called as `beside` says, which are not read, and a signature (gen.signing). Raises UserError
+    when a file is missing, changed, too large, a link or of a kind that has no place in a model, when config.json is
+    not what this version writes or asks for more than there are weights, or MLmodel names anything but our loader.
     """
-    listed = files.verify(folder)
-    for name in sorted(listed):
-        if not ALLOWED.fullmatch(name):
-            raise UserError(
-                f"{folder / name} has no place in a published model, which is weights and JSON alone. "
-                "Do not load it; fetch the version again, or train it anew with `dvc repro`."
-            )
+    listed = _listed(folder)
+    found = untrusted.sizes(folder)
+    if found.get(SIGNATURE, SIGNATURE_BYTES) != SIGNATURE_BYTES:
+        raise refused(folder / SIGNATURE, f"a signature has {SIGNATURE_BYTES} bytes")
+    found = {name: size for name, size in found.items() if name not in {files.MANIFEST, SIGNATURE, *beside}}
+    for name in sorted(listed.keys() | found.keys()):
+        if listed.get(name, {}).get("bytes") != found.get(name):
+            why = "is missing" if name not in found else "was changed" if name in listed else "is not in the manifest"
+            raise UserError(f"{folder / name} {why}: the folder is not what was written. {_RESTORE}")
     for name in (WEIGHTS, CONFIG):
         if name not in listed:
             raise UserError(f"{folder} holds no {name}: it is no published model. Name a folder runs/train/MODEL.")
+    for name in sorted(listed):
+        # Last, for it takes longest: all that is read is within its bounds.
+        if files.sha256_of_file(folder / name) != listed[name]["sha256"]:
+            raise UserError(f"{folder / name} was changed: the folder is not what was written. {_RESTORE}")
+    return _sound(folder, listed)
+
+
+_RESTORE = "Restore it with `dvc checkout --force` (or fetch the version from the registry again)."
+
+
+def _listed(folder: Path) -> Mapping[str, Any]:
+    """The files that the manifest lists, each with its size and SHA-256; all of them may stand in a model."""
+    path = folder / files.MANIFEST
+    if path.is_symlink() or not path.is_file():
+        raise UserError(f"{path} is missing: {folder} is no published model. {_RESTORE}")
+    manifest = untrusted.json_object(path)
+    if path.read_text(encoding="utf-8") != files.canonical_json(manifest):
+        raise UserError(f"{path} was changed. {_RESTORE}")
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or len(manifest) > 1 or len(listed) > untrusted.MOST_FILES:
+        raise refused(path, "it is no list of files")
+    for name, entry in listed.items():
+        largest = next((size for pattern, size in LARGEST.items() if re.fullmatch(pattern, name)), None)
+        if largest is None:
+            raise UserError(
+                f"{folder / name} has no place in a published model, which is weights, JSON and pictures alone. "
+                "Do not load it; fetch the version again, or train it anew with `dvc repro`."
+            )
+        match entry:
+            case {"bytes": int(size), "sha256": str(), **others} if not others and 0 <= size <= largest:
+                continue
+        raise refused(folder / name, f"the manifest gives it an impossible size (at most {largest:,} bytes) or digest")
+    return listed
+
+
+def _sound(folder: Path, listed: Mapping[str, Any]) -> dict[str, Any]:
+    """The config, after every file was looked into as far as that is possible without running anything."""
+    config = _config(folder / CONFIG)
+    tensors = {name: untrusted.tensors(folder / name) for name in listed if name.endswith(".safetensors")}
+    weights = sum(tensor.count for tensor in tensors[WEIGHTS].values())
+    for key in SIZES:
+        size = config["config"].get(key, 0)
+        if not (type(size) is int and 0 <= size <= weights):
+            raise refused(folder / CONFIG, f"its `{key}` is {str(size)[:40]}, but there are {weights:,} weights")
+    for name in listed:
+        if name.endswith(".png") and not _begins(folder / name, PNG):
+            raise refused(folder / name, "it is no PNG")
+    if mlmodel.MLMODEL in listed and (folder / mlmodel.MLMODEL).read_bytes() != mlmodel.text(config["task"]).encode():
+        raise refused(folder / mlmodel.MLMODEL, "it is not the file that genflows writes, which names our loader alone")
+    return config
+
+
+def _config(path: Path) -> dict[str, Any]:
+    untrusted.json_object(path)
     try:
-        return Config.model_validate_json((folder / CONFIG).read_bytes()).model_dump()
+        config = Config.model_validate_json(path.read_bytes()).model_dump()
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UserError(
-            f"{folder / CONFIG} is not of the format that this version reads ({faults}). "
+            f"{path} is not of the format that this version reads ({faults[:300]}). "
             "Update genflows to the version that wrote it."
         ) from None
+    if config["family"] not in FAMILIES or config["config"].get("family") != config["family"]:
+        raise refused(path, "its family is none that this version knows, or stands there in two ways")
+    return config
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(mark)) == mark
 
 
 @dataclass(frozen=True)
@@ -145,12 +231,12 @@ class Published:
         return np.concatenate([np.empty((0, height, width, channels), np.uint8), *made])
 
 
-def load(folder: Path, device: str = "cpu") -> Published:
+def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()) -> Published:
     """Verify `folder` (runs/train/MODEL, or a fetched version) and load its network onto `device`, in eval mode.
 
-    Raises UserError when the folder does not verify, or its weights do not fit its config.
+    `beside` is as in `verify`. Raises UserError when the folder does not verify, or its weights do not fit its config.
     """
-    config = verify(folder)
+    config = verify(folder, beside)
 
     import safetensors.torch
     import torch
@@ -160,9 +246,12 @@ def load(folder: Path, device: str = "cpu") -> Published:
 
     try:
         block = families.parse_block(config["config"], "config")
+        # First without memory: what the config asks for is allocated only where it is what the weights are.
+        with torch.device("meta"):
+            _require_fit(block.build(config["shape"], torch.Generator()), untrusted.tensors(folder / WEIGHTS))
         network = block.build(config["shape"], torch.Generator())
         network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS, device="cpu"))
-    except (UserError, SafetensorError, RuntimeError) as error:
+    except (UserError, SafetensorError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{folder} cannot be loaded: its config or weights do not fit the networks of this version "
             f"({' '.join(str(error).split())[:300]}). Use the version of genflows that wrote it, or train it anew."
@@ -176,3 +265,12 @@ def load(folder: Path, device: str = "cpu") -> Published:
         network=network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
         device=device,
     )
+
+
+def _require_fit(network: "nn.Module", found: Mapping[str, untrusted.Tensor]) -> None:
+    """Raise ValueError unless the tensors in a file are those of a network: names, shapes and types."""
+    wanted = {name: (tuple(each.shape), str(each.dtype)) for name, each in network.state_dict().items()}
+    given = {name: (each.shape, f"torch.{TYPES.get(each.kind, each.kind)}") for name, each in found.items()}
+    for name in sorted(wanted.keys() | given.keys()):
+        if wanted.get(name) != given.get(name):
+            raise ValueError(f"tensor {name[:80]} is {given.get(name)}, not {wanted.get(name)}")

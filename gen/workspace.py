@@ -74,6 +74,10 @@ class Workspace:
         """
         return self.private / "checkpoints" / f"{model}-{key[:16]}"
 
+    def published(self, model: str) -> Path:
+        """The model as it is published: what `train` holds, with its card and what MLflow needs."""
+        return self.private / "published" / model
+
     @property
     def feature_cache(self) -> Path:
         """Features of generated images, to be found again."""

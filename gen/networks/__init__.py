@@ -7,10 +7,11 @@ from torch import Tensor, nn
 def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02) -> None:
     """Weights normal(0, std), scales of norms 1, every bias 0 (DCGAN, arXiv 1511.06434, section 4).
 
-    All randomness comes from `generator`, so equal seeds give equal networks whatever else has run.
+    All randomness comes from `generator`, so equal seeds give equal networks whatever else has run. Layers on the
+    device `meta`, which have no memory, stay as they are.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not layer.weight.is_meta:
             nn.init.normal_(layer.weight, std=std, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -1,17 +1,21 @@
 """publish: what the files say of one model, sent to MLflow."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gen import files
+from gen import artifact, card, files, mlmodel
 from gen.config import Params
 from gen.tracking import runs
 from gen.tracking.runs import Point, Record, TrainedOn
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
+
+FORMAT = 2
+"""Of a published model: it is raised when its files change, so that MLflow gets the new ones."""
 
 
 def publish(workspace: Workspace, params: Params, model: str, store: Store | None = None) -> str:
@@ -30,7 +34,28 @@ def run_key(workspace: Workspace, model: str) -> str:
     Raises UserError when one of them is missing.
     """
     stages = {"train": workspace.train(model), "evaluate": workspace.evaluate(model)}
-    return files.digest({stage: files.read_json(folder / "run.json")["key"] for stage, folder in stages.items()})
+    keys = {stage: files.read_json(folder / "run.json")["key"] for stage, folder in stages.items()}
+    return files.digest({**keys, "format": FORMAT})
+
+
+def assemble(workspace: Workspace, params: Params, model: str) -> Path:
+    """Make the published model of the verified files of a training and its evaluation, and return its folder.
+
+    It holds what the training wrote, and beside it a card, pictures and what MLflow needs to load it. Equal files make
+    an equal folder. Raises UserError when a file is missing or was changed.
+    """
+    train, evaluate = workspace.train(model), workspace.evaluate(model)
+    config, metrics = artifact.verify(train), files.read_json(evaluate / "metrics.json")
+    identity, dataset = files.read_json(train / "run.json"), config["dataset"]
+    data = identity["inputs"][workspace.prepared(dataset).relative_to(workspace.root).as_posix()]
+    source = ", ".join(f"{key}: {value}" for key, value in params.dataset(dataset).source.items())
+    with files.fresh_folder(workspace.published(model)) as folder:
+        shutil.copytree(train, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(files.MANIFEST))
+        pictures = (evaluate / f"{title}.png" for title in ("samples", "translations"))
+        shutil.copy(next(path for path in pictures if path.exists()), folder / artifact.GRID)
+        files.write(folder / artifact.CARD, card.text(config, identity, metrics, data, source))
+        files.write(folder / mlmodel.MLMODEL, mlmodel.text(config["task"]))
+    return workspace.published(model)
 
 
 def describe(workspace: Workspace, params: Params, model: str) -> Record:
@@ -56,7 +81,7 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
             source=params.dataset(dataset).source,
         ),
         grids={int(path.stem): path for path in sorted((train / "samples").glob("*.png"))},
-        artifacts=[(train, "model"), (evaluate, "evaluate"), *_attached(workspace, model)],
+        artifacts=[(assemble(workspace, params, model), "model"), (evaluate, "evaluate"), *_attached(workspace, model)],
         start=start,
         end=end,
     )

@@ -99,7 +99,7 @@ def test_link_is_refused(gan: Path, tmp_path: Path) -> None:
         artifact.verify(gan)
 
 
-@pytest.mark.parametrize("name", ["model.pkl", "loader.py", "samples/x.pt", "MLmodel"])
+@pytest.mark.parametrize("name", ["model.pkl", "loader.py", "samples/x.pt", "conda.yaml"])
 def test_foreign_file_is_refused_though_the_manifest_lists_it(gan: Path, name: str) -> None:
     (gan / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     files.write_manifest(gan)

@@ -37,7 +37,7 @@ def heaps(workspace: Workspace, params: Params) -> list[Heap]:
     private = workspace.private
     found = {
         "caches: fetched models, logs, what tools keep for themselves": [
-            private / name for name in ("models", "logs", "dvc")
+            private / name for name in ("models", "published", "logs", "dvc")
         ],
         "downloads: public datasets, fetched again when needed": [private / "downloads"],
         "features: of generated images, computed again when needed": [workspace.feature_cache],

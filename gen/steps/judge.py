@@ -127,7 +127,7 @@ def _register(workspace: Workspace, params: Params, model: str, store: Store) ->
         "lower_is_better": json.dumps(figure.lower_is_better),
     }
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
-    return registry.register(store, name, key, run, files.manifest_digest(train), tags)
+    return registry.register(store, name, key, run, files.manifest_digest(workspace.published(model)), tags)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gen import artifact, card, files, mlmodel
 from gen.config import Params
+from gen.errors import UserError
 from gen.tracking import runs
 from gen.tracking.runs import Point, Record, TrainedOn
 from gen.tracking.store import Store, connect
@@ -47,15 +48,33 @@ def assemble(workspace: Workspace, params: Params, model: str) -> Path:
     train, evaluate = workspace.train(model), workspace.evaluate(model)
     config, metrics = artifact.verify(train), files.read_json(evaluate / "metrics.json")
     identity, dataset = files.read_json(train / "run.json"), config["dataset"]
-    data = identity["inputs"][workspace.prepared(dataset).relative_to(workspace.root).as_posix()]
+    prepared = identity["inputs"][workspace.prepared(dataset).relative_to(workspace.root).as_posix()]
     source = ", ".join(f"{key}: {value}" for key, value in params.dataset(dataset).source.items())
-    with files.fresh_folder(workspace.published(model)) as folder:
-        shutil.copytree(train, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(files.MANIFEST))
-        pictures = (evaluate / f"{title}.png" for title in ("samples", "translations"))
-        shutil.copy(next(path for path in pictures if path.exists()), folder / artifact.GRID)
-        files.write(folder / artifact.CARD, card.text(config, identity, metrics, data, source))
-        files.write(folder / mlmodel.MLMODEL, mlmodel.text(config["task"]))
-    return workspace.published(model)
+    pictures = (evaluate / f"{title}.png" for title in ("samples", "translations"))
+    added = {
+        artifact.GRID: next(path for path in pictures if path.exists()).read_bytes(),
+        artifact.CARD: card.text(config, identity, metrics, prepared, source).encode(),
+        mlmodel.MLMODEL: mlmodel.text(config["task"]).encode(),
+    }
+    wanted = dict(files.verify(train)) | {
+        name: {"bytes": len(data), "sha256": files.sha256(data)} for name, data in added.items()
+    }
+    target = workspace.published(model)
+    with files.lock(target.with_name(f"{model}.lock")):
+        # What is whole stays: another process may be sending it.
+        if not _holds(target, wanted):
+            with files.fresh_folder(target) as folder:
+                shutil.copytree(train, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(files.MANIFEST))
+                for name, data in added.items():
+                    files.write(folder / name, data)
+    return target
+
+
+def _holds(folder: Path, wanted: Mapping[str, Any]) -> bool:
+    try:
+        return files.verify(folder) == wanted
+    except UserError:
+        return False
 
 
 def describe(workspace: Workspace, params: Params, model: str) -> Record:

@@ -60,7 +60,7 @@ def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -
     assert [judged.decision for judged in first.verdicts] == ["promote"]
     assert states(first)[f"start {NAME}"] == "ran"
     assert seen(made)[-1] == 1024
-    weights = files.manifest_digest(made.train("vae"))
+    published = files.manifest_digest(made.published("vae"))
 
     second = retrain(made, say=quiet)
     assert set(states(second).values()) - {"ran"} == {"cached"}
@@ -72,7 +72,7 @@ def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -
     assert third.exit_code == 0, third.summary
     assert states(third)[f"start {NAME}"] == states(third)["train@vae"] == "ran"
     assert pin.read(made.start(NAME)).champion == "boxes-sample/1"
-    assert files.manifest_digest(made.start(NAME) / "model") == weights
+    assert files.manifest_digest(made.start(NAME) / "model") == published
     assert "vae  begins from the champion boxes-sample/1" in said
     assert seen(made) == [128, 256]
     assert files.read_json(made.provenance("vae"))["begun_from"] == "the champion boxes-sample/1"

@@ -65,7 +65,7 @@ def promoted(made: Workspace, model: str) -> str:
     """Make a model the champion: `digits-sample/N`."""
     store, values = connect(made), params(made)
     run_id, key = publish(made, values, model, store), describe(made, values, model).key
-    digest = files.manifest_digest(made.train(model))
+    digest = files.manifest_digest(made.published(model))
     version = registry.register(store, "digits-sample", key, run_id, digest, {"model": model})
     before = registry.champion(store, "digits-sample")
     promote(store, version, before.number if before else None, "test")
@@ -92,7 +92,7 @@ def test_the_pin_moves_with_the_images_and_not_with_the_champion(here: Workspace
     assert starts.follow(here, params(here), NAME, said.append)
     assert said[1:] == [f"{NAME}: trainings begin from {first}"]
     model = here.start(NAME) / "model"
-    assert files.contents(model) == files.contents(here.train("dcgan"))
+    assert files.contents(model) == files.contents(here.published("dcgan"))
     assert pinned(here).digest == files.manifest_digest(model)
 
     before = files.manifest_digest(here.start(NAME))

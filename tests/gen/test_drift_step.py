@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, 
 def promoted(made: Workspace, params: Params, model: str, name: str) -> None:
     store = connect(made)
     run, key = publish(made, params, model, store), describe(made, params, model).key
-    version = registry.register(store, name, key, run, files.manifest_digest(made.train(model)), {"model": model})
+    version = registry.register(store, name, key, run, files.manifest_digest(made.published(model)), {"model": model})
     before = registry.champion(store, name)
     promote(store, version, before.number if before else None, "test")
 

@@ -147,7 +147,7 @@ def artifacts(store: Store, run: str) -> Counter[tuple[str, str]]:
 
 def registered(workspace: Workspace, params: Params, store: Store, model: str, name: str = NAME) -> Version:
     run = publish(workspace, params, model, store)
-    digest = files.manifest_digest(workspace.train(model))
+    digest = files.manifest_digest(workspace.published(model))
     return register(store, name, describe(workspace, params, model).key, run, digest, {"model": model})
 
 
@@ -351,7 +351,7 @@ def test_version_is_found_by_number_and_alias_alone(workspace: Workspace, params
 def test_fetched_copy_is_kept_mended_and_loads(workspace: Workspace, params: Params, store: Store) -> None:
     found = registered(workspace, params, store, "dcgan")
     folder = fetch(store, found)
-    assert files.manifest_digest(folder) == files.manifest_digest(workspace.train("dcgan"))
+    assert files.manifest_digest(folder) == files.manifest_digest(workspace.published("dcgan"))
     (folder / "model.safetensors").write_bytes(b"spoilt")
     assert fetch(store, found) == folder
     assert artifact.load(folder).generate(1, seed=0).shape == (1, 16, 16, 1)

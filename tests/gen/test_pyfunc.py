@@ -24,7 +24,10 @@ from gen.workspace import Workspace
 from tests.gen import fabricated
 
 # MLflow warns of its own type hints when its loader is imported.
-pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),
+    pytest.mark.usefixtures("workspace"),
+]
 MODELS = {"dcgan": "digits-sample", "edges2digits": "edges2digits-translate"}
 
 
@@ -80,18 +83,18 @@ def test_translator_takes_and_gives_pngs(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"n": [-1]}, {"n": [2000]}, {"n": [600, 600]}, {"n": [1], "seed": [-1]}], ids=["n<0", "n", "sum", "seed"]
 )
-def test_sampler_says_what_it_does_not_make(workspace: Workspace, wrong: dict[str, list[int]]) -> None:
+def test_sampler_says_what_it_does_not_make(wrong: dict[str, list[int]]) -> None:
     with pytest.raises(UserError):
         loaded(MODELS["dcgan"]).predict(pd.DataFrame(wrong))
 
 
 @pytest.mark.parametrize("text", ["", "?", "AAAA", *encoded(np.zeros((1, 8, 8, 1), np.uint8))])
-def test_translator_says_what_it_does_not_take(workspace: Workspace, text: str) -> None:
+def test_translator_says_what_it_does_not_take(text: str) -> None:
     with pytest.raises(UserError, match="PNG of 16 x 16"):
         loaded(MODELS["edges2digits"]).predict(pd.DataFrame({"png": [text]}))
 
 
-def test_input_without_its_column_is_refused_by_the_signature(workspace: Workspace) -> None:
+def test_input_without_its_column_is_refused_by_the_signature() -> None:
     with pytest.raises(MlflowException, match="missing inputs"):
         loaded(MODELS["dcgan"]).predict(pd.DataFrame({"count": [1]}))
 

@@ -9,7 +9,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows.commands import conversion, drift, export, images, pipeline, registry, serving, synthetic, upkeep
+from flows.commands import (
+    conversion,
+    drift,
+    explaining,
+    export,
+    images,
+    pipeline,
+    registry,
+    serving,
+    synthetic,
+    upkeep,
+)
 from flows.terminal import hanging
 from gen.errors import UserError, describe
 
@@ -32,7 +43,7 @@ COMMANDS = {
         drift.drift,
         pipeline.report,
     ),
-    "Models": (registry.models, registry.compare, registry.promote, registry.rollback),
+    "Models": (registry.models, registry.compare, registry.promote, registry.rollback, explaining.explain),
     "Images": (
         images.generate,
         images.interpolate,

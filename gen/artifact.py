@@ -1,4 +1,4 @@
-"""The published model: safetensors, JSON, pictures and a card in a folder, verified by its manifest before it is loaded.
+"""The published model: safetensors, JSON, pictures and a card in a folder with a manifest, verified before it loads.
 
 `verify` imports neither torch nor mlflow, and nothing in the folder is ever run.
 """

@@ -6,6 +6,7 @@ model has to be signed with before it is used. Both are PEM, as `openssl genpkey
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,22 +22,34 @@ SIGNING_KEY = "GENFLOWS_SIGNING_KEY"
 TRUSTED_KEY = "GENFLOWS_TRUSTED_KEY"
 
 
-def sign(folder: Path) -> str | None:
-    """Sign the manifest of a published model, and return the public key in hexadecimal; None without a signing key.
+@dataclass(frozen=True)
+class Signer:
+    """Whoever vouches for models, by a private key."""
 
-    Equal manifests and keys give equal signatures. Raises UserError when the key cannot be used.
-    """
-    path = os.environ.get(SIGNING_KEY)
-    if not path:
-        return None
-    try:
-        key = load_pem_private_key(Path(path).read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _unusable(SIGNING_KEY, "a private Ed25519 key without a password")
-    files.write(folder / SIGNATURE, key.sign((folder / files.MANIFEST).read_bytes()))
-    return key.public_key().public_bytes_raw().hex()
+    key: Ed25519PrivateKey
+
+    @classmethod
+    def from_environment(cls) -> "Signer | None":
+        """The one whose key GENFLOWS_SIGNING_KEY names, if any. Raises UserError when it cannot be used."""
+        path = os.environ.get(SIGNING_KEY)
+        if not path:
+            return None
+        try:
+            key = load_pem_private_key(Path(path).read_bytes(), password=None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise _unusable(SIGNING_KEY, "a private Ed25519 key without a password")
+        return cls(key)
+
+    @property
+    def public(self) -> str:
+        """The public key, in hexadecimal."""
+        return self.key.public_key().public_bytes_raw().hex()
+
+    def sign(self, folder: Path) -> bytes:
+        """The signature of a published model: equal manifests have equal ones."""
+        return self.key.sign((folder / files.MANIFEST).read_bytes())
 
 
 def is_signed(folder: Path, signer: str) -> bool:

@@ -175,6 +175,9 @@ def judge(
     dataset: Annotated[
         str | None, typer.Argument(help="A dataset; all by default.", autocompletion=names("datasets"))
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Register also what cannot be traced back to code and data, and mark it.")
+    ] = False,
 ) -> None:
     """Register the best of each task, hold it against the champion, and promote it where it is better."""
     workspace, params = _workspace()
@@ -188,7 +191,7 @@ def judge(
     tasks = {(config.dataset, config.task) for config in map(params.model, params.blocks)}
     for of, task in sorted(tasks):
         if dataset in (None, of):
-            verdict = decide(workspace, params, of, task)
+            verdict = decide(workspace, params, of, task, force=force)
             print(f"{of}, {task}: {verdict.decision}. {' '.join(verdict.reasons)}")
 
 

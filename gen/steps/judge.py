@@ -19,9 +19,11 @@ from gen.metrics.card import Figure, differences
 from gen.reference import Reference
 from gen.ruling import Standard
 from gen.runs import Identity
+from gen.signing import Signer
+from gen.steps.lineage import lineage
 from gen.steps.publish import publish
 from gen.tracking import registry
-from gen.tracking.promotion import promote
+from gen.tracking.promotion import is_step_back, promote
 from gen.tracking.registry import Version, registered_name
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
@@ -30,17 +32,20 @@ MOST_OF_A_TAG = 4000
 """Characters of a tag that MLflow keeps."""
 
 
-def judge(workspace: Workspace, params: Params, dataset: str, task: str, store: Store | None = None) -> Verdict:
+def judge(
+    workspace: Workspace, params: Params, dataset: str, task: str, store: Store | None = None, force: bool = False
+) -> Verdict:
     """Register the best model of `task` on `dataset`, judge it against the champion, and promote it where it is better.
 
     The verdict stays in `workspace.verdict(dataset, task)` (verdict.json, run.json, challenger.png, champion.png) and
-    is not made again while its inputs are the same. Raises UserError when no model of the task is measured on the
-    current data, ChampionMovedError when the champion was moved meanwhile, TrackingUnavailable when MLflow does not
-    answer: then nothing is decided.
+    is not made again while its inputs are the same. A model that nobody could trace back to its code and data is
+    registered only with `force`, and marked. Raises UserError for one without, and when no model of the task is
+    measured on the current data; ChampionMovedError when the champion was moved meanwhile, TrackingUnavailable when
+    MLflow does not answer: then nothing is decided.
     """
     contenders = ranked(workspace, params, dataset, task)
     store = store or connect(workspace)
-    challenger = _register(workspace, params, contenders[0], store)
+    challenger = _register(workspace, params, contenders[0], store, force)
     standard = Standard(params.promotion.level(len(contenders)), params.promotion.effect(dataset))
     case = Case(workspace, params, dataset, standard, challenger, registry.champion(store, challenger.name))
     folder = workspace.verdict(dataset, task)
@@ -113,12 +118,13 @@ def _figures(workspace: Workspace, model: str) -> tuple[dict[str, Figure], Figur
     return known, known[metrics["rank_by"]]
 
 
-def _register(workspace: Workspace, params: Params, model: str, store: Store) -> Version:
-    """The registered version of a model's weights; only other weights make another version."""
+def _register(workspace: Workspace, params: Params, model: str, store: Store, force: bool) -> Version:
+    """The registered version of a model's weights, signed where there is a key; only other weights make another one."""
     run = publish(workspace, params, model, store)
     train, config = workspace.train(model), params.model(model)
     _, figure = _figures(workspace, model)
     tags = {
+        **lineage(workspace, model, force),
         "model": model,
         **{name: getattr(config, name) for name in ("family", "dataset", "task")},
         "metric": figure.name,
@@ -127,7 +133,10 @@ def _register(workspace: Workspace, params: Params, model: str, store: Store) ->
         "lower_is_better": json.dumps(figure.lower_is_better),
     }
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
-    return registry.register(store, name, key, run, files.manifest_digest(workspace.published(model)), tags)
+    digest = files.manifest_digest(workspace.published(model))
+    version = registry.register(store, name, key, run, digest, tags)
+    signer = Signer.from_environment()
+    return registry.sign(store, version, signer) if signer and version.signer != signer.public else version
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ class Case:
                 "judge": self.params.judge.model_dump(),
                 "standard": asdict(self.standard),
                 "withdrawn": self.challenger.withdrawn,
+                "step_back": is_step_back(self.challenger, self.champion),
             },
             inputs={
                 "challenger": self.challenger.digest,
@@ -181,6 +191,9 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
         verdict = replace(verdict, decision="undecided", reasons=reasons)
     elif case.challenger.withdrawn and verdict.decision == "promote":
         reason = f"It was taken out of use ({case.challenger.withdrawn}): only `genflows promote` brings it back."
+        verdict = replace(verdict, decision="keep", reasons=(*verdict.reasons, reason))
+    elif is_step_back(case.challenger, case.champion) and verdict.decision == "promote":
+        reason = "The champion is signed and it is not: sign it with `genflows judge` and GENFLOWS_SIGNING_KEY."
         verdict = replace(verdict, decision="keep", reasons=(*verdict.reasons, reason))
     # What made a model the champion is worth more than the note that it still is.
     if not (known and champion and known.challenger.key == challenger.key == champion.key):

@@ -40,7 +40,8 @@ def promote(store: Store, version: Version, expected: int | None, reason: str, b
 
     Its artifact is verified before. One that a human replaces is marked as withdrawn, so that the judge does not bring
     it back by itself. A version that is champion already stays so, and nothing is recorded. Raises ChampionMovedError
-    when another is champion by now, UserError when the artifact does not verify, TrackingUnavailable.
+    when another is champion by now, UserError when the artifact does not verify, or is not signed and the champion is;
+    TrackingUnavailable.
     """
     fetch(store, version)
     with files.lock(store.lock("registry")), store.asking(f"promoting version {version.number} of `{version.name}`"):
@@ -67,6 +68,11 @@ def rollback(store: Store, name: str, reason: str = "rolled back by hand") -> Ve
     return after
 
 
+def is_step_back(version: Version, champion: Version | None) -> bool:
+    """Whether `version` would bring a model that is signed already back to one that is not."""
+    return champion is not None and champion.signer is not None and version.signer is None
+
+
 def history(store: Store, name: str) -> list[Move]:
     """The moves of the alias champion, oldest first (the oldest of all may be dropped). Raises TrackingUnavailable."""
     with store.asking(f"reading the history of `{name}`"):
@@ -84,6 +90,11 @@ def _move(store: Store, version: Version, expected: int | None, reason: str, by:
         )
     if current == version.number:
         return
+    if is_step_back(version, now):
+        raise UserError(
+            f"Version {version.number} of `{name}` was not promoted: its champion is signed and it is not. Sign it "
+            "(`genflows judge` with GENFLOWS_SIGNING_KEY), or promote a version that is."
+        )
     moves = _history(store, name)
     if moves and moves[-1]["after"] != current and current is not None:
         # By MLflow's own pages, or by a process that died between the alias and the history.

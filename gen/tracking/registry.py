@@ -1,6 +1,7 @@
 """The registry: the versions of a model of one dataset and task, each a verified artifact with its figures."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,14 +10,16 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-from gen import artifact, files
+from gen import artifact, files, signing
 from gen.errors import UserError
+from gen.signing import Signer
 from gen.tracking.runs import KEY
 from gen.tracking.store import Store
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST = "genflows.digest"
 WITHDRAWN = "genflows.withdrawn"
+SIGNER = "genflows.signer"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Version:
     def withdrawn(self) -> str | None:
         """Why a human took it out of use, if one did: the judge does not promote it again by itself."""
         return self.tags.get(WITHDRAWN)
+
+    @property
+    def signer(self) -> str | None:
+        """The public key that it is signed with, in hexadecimal; None where it is not."""
+        return self.tags.get(SIGNER)
 
 
 def registered_name(dataset: str, task: str) -> str:
@@ -68,6 +76,24 @@ def register(store: Store, name: str, key: str, run: str, digest: str, tags: Map
                     store.client.set_model_version_tag(name, str(number), tag, value)
         store.client.set_registered_model_alias(name, CHALLENGER, str(number))
         return _one(store, name, number)
+
+
+def sign(store: Store, version: Version, signer: Signer) -> Version:
+    """Lay a signature beside the artifact of a version, and return the version as it then is.
+
+    Raises UserError when what the registry holds is not what was registered, or TrackingUnavailable.
+    """
+    folder = _obtain(store, version)
+    with (
+        files.lock(store.lock("registry")),
+        store.asking(f"signing version {version.number} of `{version.name}`"),
+        tempfile.TemporaryDirectory() as place,
+    ):
+        path = Path(place) / artifact.SIGNATURE
+        path.write_bytes(signer.sign(folder))
+        store.client.log_artifact(version.run, str(path), "model")
+        store.client.set_model_version_tag(version.name, str(version.number), SIGNER, signer.public)
+        return _one(store, version.name, version.number)
 
 
 def record_verdict(store: Store, version: Version, tags: Mapping[str, str]) -> None:
@@ -105,8 +131,15 @@ def champion(store: Store, name: str) -> Version | None:
 def fetch(store: Store, version: Version) -> Path:
     """The verified artifact of a version, downloaded unless it is here already; returns its folder.
 
-    Raises UserError when what the registry holds is not what was registered, or TrackingUnavailable.
+    Raises UserError when what the registry holds is not what was registered, or not signed as it has to be;
+    TrackingUnavailable.
     """
+    folder = _obtain(store, version)
+    signing.require_trusted(folder)
+    return folder
+
+
+def _obtain(store: Store, version: Version) -> Path:
     folder = store.private / "models" / version.name / str(version.number)
     with files.lock(store.lock("fetch")):
         if _fault(folder, version):
@@ -139,7 +172,11 @@ def _fault(folder: Path, version: Version) -> str | None:
         artifact.verify(folder)
     except UserError as error:
         return str(error)
-    return None if files.manifest_digest(folder) == version.digest else "its manifest is that of another model."
+    if files.manifest_digest(folder) != version.digest:
+        return "its manifest is that of another model."
+    if version.signer and not signing.is_signed(folder, version.signer):
+        return "its signature is missing, or not of whom the registry names."
+    return None
 
 
 def _download(store: Store, version: Version, folder: Path) -> None:

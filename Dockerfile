@@ -13,6 +13,8 @@ WORKDIR /home/genflows/workspace
 COPY --chown=genflows pyproject.toml constraints.txt README.md LICENSE Makefile ./
 RUN mkdir gen flows && touch gen/__init__.py flows/__init__.py && make .venv/.set-up
 COPY --chown=genflows . .
-RUN touch .venv/.set-up && (git rev-parse --git-dir >/dev/null 2>&1 || git init --quiet)
+RUN touch .venv/.set-up && (git rev-parse --git-dir >/dev/null 2>&1 || { \
+      git init --quiet && git add --all \
+   && git -c user.name=genflows -c user.email=genflows@localhost commit --quiet --message "As built"; })
 
 CMD ["make", "run"]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gen import artifact, files
+from gen import artifact, files, runs
 from gen.errors import UserError
 from gen.workspace import Workspace
 
@@ -20,12 +20,14 @@ def lineage(workspace: Workspace, model: str, force: bool = False) -> dict[str, 
     train = workspace.train(model)
     config, identity = files.read_json(train / artifact.CONFIG), files.read_json(train / "run.json")
     provenance = files.read_json(workspace.provenance(model))
+    provenance |= _commit(workspace, provenance, identity["code"])
     lacks = _lacks(workspace, provenance)
     if lacks and not force:
         raise UserError(
-            f"Model `{model}` is not registered: nobody could say what it was made from, for {lacks}. Put the "
-            "workspace under git (`git init`, `git add -A`, `git commit`) and train it anew (`dvc repro --force "
-            f"--single-item train@{model}`), or register it all the same with `genflows judge --force`, which marks it."
+            f"Model `{model}` is not registered: nobody could say what it was made from, for {lacks}. Commit the "
+            "workspace (`git init`, `git add -A`, `git commit`) and run `genflows judge`; where the code has changed "
+            f"since, train it anew before (`dvc repro --force --single-item train@{model}`). Or register it all the "
+            "same with `genflows judge --force`, which marks it."
         )
     facts = {
         **{name: provenance.get(name) for name in ("commit", "dirty", "device", "seconds", "begun_from")},
@@ -39,6 +41,20 @@ def lineage(workspace: Workspace, model: str, force: bool = False) -> dict[str, 
     }
     tags = {name: fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
     return {**tags, UNTRACEABLE: lacks} if lacks else tags
+
+
+def _commit(workspace: Workspace, provenance: Mapping[str, Any], code: Mapping[str, str]) -> dict[str, Any]:
+    """The commit of the training's code, and whether it was changed beyond it.
+
+    Where the training knew none it is the present one, if that holds every module as the training imported it.
+    """
+    known = {name: provenance.get(name) for name in ("commit", "dirty")}
+    if known["commit"]:
+        return known
+    now = runs.commit(workspace.root)
+    paths = {workspace.root / path: digest for path, digest in code.items()}
+    same = all(path.is_file() and files.sha256_of_file(path) == digest for path, digest in paths.items())
+    return now if same and now["dirty"] is False else known
 
 
 def _lacks(workspace: Workspace, provenance: Mapping[str, Any]) -> str:

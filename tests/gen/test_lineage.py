@@ -1,6 +1,7 @@
 """What is recorded of a version's making, and what is refused where nobody could make it again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from gen import files
 from gen.errors import UserError
 from gen.steps.lineage import lineage
 from gen.workspace import Workspace
+from tests.conftest import run
 from tests.gen import fabricated
 
 
@@ -40,7 +42,7 @@ def test_all_that_a_model_was_made_from_is_recorded(made: Workspace) -> None:
 
 def test_model_that_nobody_can_trace_is_refused_or_marked(made: Workspace, tmp_path: Path) -> None:
     as_if_from(made, None)
-    with pytest.raises(UserError, match=r"knew no git commit\. .*git init.*train@dcgan.*genflows judge --force"):
+    with pytest.raises(UserError, match=r"knew no git commit\. .*git commit.*train@dcgan.*genflows judge --force"):
         lineage(made, "dcgan")
     assert lineage(made, "dcgan", force=True)["untraceable"] == "its training knew no git commit"
     (made.root / "dvc.lock").rename(tmp_path / "dvc.lock")
@@ -49,3 +51,25 @@ def test_model_that_nobody_can_trace_is_refused_or_marked(made: Workspace, tmp_p
             lineage(made, "dcgan")
     finally:
         (tmp_path / "dvc.lock").rename(made.root / "dvc.lock")
+
+
+def test_commit_that_holds_the_code_of_the_training_is_its_own(made: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(made.root, workspace.root)
+    module = workspace.root / "gen" / "steps" / "train.py"
+    files.write(module, "pass\n")
+    path = workspace.train("dcgan") / "run.json"
+    files.write_json(path, {**files.read_json(path), "code": {"gen/steps/train.py": files.sha256_of_file(module)}})
+    as_if_from(workspace, None)
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@t")
+    run(workspace.root, "git", "init", "-q")
+    with pytest.raises(UserError, match="no git commit"):
+        lineage(workspace, "dcgan")
+    run(workspace.root, *git, "add", "--all")
+    run(workspace.root, *git, "commit", "-qm", "late")
+    tags = lineage(workspace, "dcgan")
+    assert tags["commit"] == run(workspace.root, "git", "rev-parse", "HEAD").stdout.strip()
+    files.write(module, "changed\n")
+    run(workspace.root, *git, "commit", "-qam", "other code")
+    with pytest.raises(UserError, match="no git commit"):
+        lineage(workspace, "dcgan")

@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,20 +45,28 @@ def trace(store: "Store", version: "Version") -> Origin:
     config = files.read_json(folder / artifact.CONFIG)
     with store.asking(f"reading the run of version {version.number} of `{version.name}`"):
         tags = dict(store.client.get_run(version.run).data.tags)
-        place = Path(store.client.download_artifacts(version.run, ""))
-    wanted = [f"raw/{config['dataset']}", f"extractors/{tags.get('extractor')}", f"starts/{config['config']['init']}"]
-    paths = [place / "data" / f"{name}.dvc" for name in wanted]
+        pointers = _pointers(store, version, config, tags)
     return Origin(
         version=version,
         config=config,
         modules=len(files.read_json(folder / "run.json")["code"]),
-        pointers={
-            path.relative_to(place).as_posix(): dict(YAML(typ="safe").load(path)["outs"][0])
-            for path in paths
-            if path.exists()
-        },
+        pointers=pointers,
         run=tags,
     )
+
+
+def _pointers(
+    store: "Store", version: "Version", config: dict[str, Any], tags: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    """DVC's pointers to images, extractor and start that the run holds. MLflow's own errors come through."""
+    names = [f"raw/{config['dataset']}", f"extractors/{tags.get('extractor')}", f"starts/{config['config']['init']}"]
+    found = {}
+    with tempfile.TemporaryDirectory() as place:
+        for path in (f"data/{name}.dvc" for name in names):
+            if path in [entry.path for entry in store.client.list_artifacts(version.run, str(Path(path).parent))]:
+                pointer = store.client.download_artifacts(version.run, path, place)
+                found[path] = dict(YAML(typ="safe").load(Path(pointer))["outs"][0])
+    return found
 
 
 def told(origin: Origin) -> list[tuple[str, str]]:

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from flows import cli
 from gen import config, files, use
 from gen.images import write_png
 from gen.snapshot import Snapshot
 from gen.steps.ingest import ingest
+from gen.tensors import write_tensors
 from gen.workspace import Workspace
 from tests.gen import fabricated
 from tests.gen.test_balanced import telling
@@ -23,9 +25,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made, params = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
     for model in ("dcgan", "vae", "edges2digits"):
         fabricated.trained(made, params, model)
+    for model in ("dcgan", "vae"):
+        vary(made.train(model))
     with files.fresh_folder(made.extractor("digits")) as folder:
         telling(use.load(made.train("dcgan")), ["box", "cup"]).save(folder)
     return made
+
+
+def vary(folder: Path) -> None:
+    """Let the images of a model that has hardly learnt anything differ more."""
+    tensors = load_file(folder / "model.safetensors")
+    write_tensors(
+        folder / "model.safetensors",
+        {
+            name: tensor if "running" in name or not tensor.is_floating_point() else tensor * 4
+            for name, tensor in tensors.items()
+        },
+    )
+    files.write_manifest(folder)
 
 
 @pytest.fixture

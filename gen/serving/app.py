@@ -160,9 +160,7 @@ def _explain_refusals(app: FastAPI) -> None:
 
 def _faults(errors: Sequence[Any]) -> str:
     """What is wrong with a body, in one paragraph; of many faults the first five."""
-    told = "; ".join(
-        f"`{'.'.join(map(str, error['loc'][1:]))[:60] or 'body'}`: {_fault(error)}" for error in errors[:5]
-    )
+    told = "; ".join(f"`{_place(error)}`: {_fault(error)}" for error in errors[:5])
     return (
         f"The request cannot be used: {told}. Send JSON with the content type application/json; "
         "GET /openapi.json describes every field."

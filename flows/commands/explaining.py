@@ -16,11 +16,12 @@ def explain(
     from gen.tracking.environment import mlflow_environment
 
     mlflow_environment()
-    from flows import explaining, published
+    from flows import explaining
+    from gen.loading import find
     from gen.tracking.store import connect
 
     store = connect(workspace)
-    origin = explaining.trace(store, published.find(store, version))
+    origin = explaining.trace(store, find(store, version))
     for name, fact in explaining.told(origin):
         print(f"{name}\n  {hanging(fact, indent=2)}" if len(name) > 14 else f"{name:<14}{hanging(fact, indent=14)}")
     if "untraceable" in origin.version.tags:

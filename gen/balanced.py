@@ -11,7 +11,10 @@ import numpy as np
 from gen.errors import BadParamsError, TooFewImagesError, UserError
 from gen.features import Extractor
 from gen.images import Pixels
-from gen.use import CHUNK, Model
+from gen.use import Model
+
+LOOK = 64
+"""Images that are told apart at once."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Draw:
         while lacking := [label for label, count in self.found.items() if count < self.each]:
             if self.made >= self.most:
                 raise TooFewImagesError(self._given_up(lacking))
-            pixels = self.model.sample(min(CHUNK, self.most - self.made), self.seed, self.made, self.truncation)
+            pixels = self.model.sample(min(LOOK, self.most - self.made), self.seed, self.made, self.truncation)
             probabilities = self.extractor.probabilities(self.extractor.features(pixels))
             for image, row in zip(pixels, probabilities, strict=True):
                 if row.max() > self.sure:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gen import artifact, signing
-from gen.artifact import Published
+from gen import signing, use
 from gen.errors import UserError
 from gen.images import Pixels, png
+from gen.use import Model
 
 BESIDE = frozenset({"registered_model_meta"})
 """What MLflow writes into a folder that it has downloaded. It is not read."""
@@ -25,10 +25,10 @@ LARGEST_PNG = 2**24
 """Characters of one image that comes in."""
 
 
-class Model:
+class Served:
     """A published model as MLflow sees one."""
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self, published: Model) -> None:
         """Of a verified one."""
         self.published = published
 
@@ -50,7 +50,7 @@ class Model:
             raise UserError(f"`n` is a number from 0 to {MOST_IMAGES}, of all rows together. Ask for fewer at a time.")
         if not all(0 <= row["seed"] < 2**63 for row in rows):
             raise UserError("`seed` is a whole number from 0 to 2^63 - 1. Choose another.")
-        return [image for row in rows for image in self.published.generate(int(row["n"]), int(row["seed"]))]
+        return [image for row in rows for image in self.published.sample(int(row["n"]), int(row["seed"]))]
 
     def _translated(self, table: Any, params: Mapping[str, Any]) -> list[Pixels]:
         texts = list(table["png"])
@@ -59,7 +59,7 @@ class Model:
         if not texts:
             return []
         images = np.stack([self._decoded(text) for text in texts])
-        return list(self.published.translate(images, back=bool(params.get("back"))))
+        return list(self.published.translate(images, back=bool(params.get("back")), batch=1))
 
     def _decoded(self, text: str) -> Pixels:
         """One image that came in, uint8 [H, W, C], of the size that the model takes."""
@@ -75,8 +75,8 @@ class Model:
         raise UserError(f"`png` holds what is no PNG of {width} x {height} pixels in base64. Convert and resize it.")
 
 
-def _load_pyfunc(path: str) -> Model:
+def _load_pyfunc(path: str) -> Served:
     """The entry point that MLflow looks for: verify the folder `path`, then load it."""
     folder = Path(path)
     signing.require_trusted(folder)
-    return Model(artifact.load(folder, beside=BESIDE))
+    return Served(use.load(folder, beside=BESIDE))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from gen.families.base import Sampler
     from gen.images import Pixels
 
-CHUNK = 64
-"""Images made at once, always: the arithmetic of a smaller batch may differ in the last bit."""
+CHUNK = 8
+"""Images made at once, always: the arithmetic of another batch may differ in the last bit. Few, so that one image does
+not cost what many do."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ class Model(Published):
         return self.network
 
 
-def load(folder: Path, device: str = "cpu") -> Model:
-    """Verify an artifact's folder and load its network onto `device`.
+def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()) -> Model:
+    """Verify an artifact's folder and load its network onto `device`; `beside` is as for `gen.artifact.load`.
 
     Raises UserError when the folder does not verify, or its weights do not fit its config.
     """
-    published = artifact.load(folder, device)
+    published = artifact.load(folder, device, beside)
     return Model(**vars(published), digest=files.manifest_digest(folder))

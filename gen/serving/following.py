@@ -75,7 +75,7 @@ class Follower:
         self.in_use.looked = _now()
         if version is None:
             self._trouble(f"`{name}@{self.alias}` names no version any more.")
-        elif (version.number, version.digest) == (self.in_use.served.number, self.in_use.served.digest):
+        elif (version.number, version.digest) == (self.in_use.served.number, self.in_use.served.published.digest):
             self._refused = self.in_use.trouble = None
         elif (version.number, version.digest) != self._refused:
             self._replace(version)

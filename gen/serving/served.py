@@ -8,24 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from gen import artifact, files
-from gen.artifact import Published
+from gen import use
 from gen.families.base import Reconstructor, Sampler, Translator
 from gen.images import Pixels
 from gen.serving import pictures
-
-BLOCK = 8
-"""Noise becomes images this many at a time, always, from multiples of it: so image i depends on the seed and i alone,
-to the last bit, whichever request it is part of. (The arithmetic of another batch may differ there.)"""
+from gen.use import Model
 
 
 @dataclass(frozen=True)
 class Served:
     """One verified model in memory."""
 
-    published: Published
-    digest: str
-    """SHA-256 of the artifact's manifest."""
+    published: Model
     name: str
     """The registered model's, or the model's own where it is not registered."""
     number: int | None = None
@@ -50,22 +44,16 @@ class Served:
             "version": self.label,
             "name": self.name,
             "number": self.number,
-            "digest": self.digest,
+            "digest": self.published.digest,
             "champion_since": self.champion_since,
             **{fact: getattr(self.published, fact) for fact in ("family", "task", "dataset", "shape")},
             "model": self.published.name,
             "abilities": self.abilities,
         }
 
-    def generate(self, count: int, seed: int, start: int = 0) -> Pixels:
-        """Images number `start` to `start + count - 1` of `seed`: uint8 [N, H, W, C]."""
-        first = start // BLOCK * BLOCK
-        whole = -(-(start + count - first) // BLOCK) * BLOCK
-        return self.published.generate(whole, seed, first, batch=BLOCK)[start - first :][:count]
-
     def generated(self, count: int, seed: int, start: int) -> bytes:
         """The answer to /generate. Raises UserError when the model makes no images from noise."""
-        return self._answer(self.generate(count, seed, start))
+        return self._answer(self.published.sample(count, seed, start))
 
     def translated(self, images: Sequence[str], back: bool) -> bytes:
         """The answer to /translate. Raises UndecodableError, and UserError when the model does not translate."""
@@ -84,7 +72,7 @@ class Served:
         blank = np.zeros((1, height, width, channels), np.uint8)
         for ability in self.abilities:
             if ability == "generate":
-                self.generate(1, seed=0)
+                self.published.sample(1, seed=0)
             else:
                 getattr(self.published, ability)(blank, batch=1)
 
@@ -97,7 +85,7 @@ def load(folder: Path, device: str, identity: Mapping[str, Any] | None = None) -
 
     Raises UserError when the folder does not verify, or its weights do not fit its config.
     """
-    published = artifact.load(folder, device)
-    served = Served(published, files.manifest_digest(folder), **(identity or {"name": published.name}))
+    model = use.load(folder, device)
+    served = Served(model, **(identity or {"name": model.name}))
     served.warm()
     return served

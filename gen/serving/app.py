@@ -170,7 +170,8 @@ def _faults(errors: Sequence[Any]) -> str:
 def _place(error: Any) -> str:
     """The dotted name of a field, or `body` for all of it."""
     inner = [] if error["type"] == "json_invalid" else error["loc"][1:]
-    return ".".join(map(str, inner))[:60] or "body"
+    # What somebody sent is told as text of one line.
+    return ".".join(map(str, inner)).encode("unicode_escape").decode()[:60] or "body"
 
 
 def _fault(error: Any) -> str:

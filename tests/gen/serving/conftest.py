@@ -29,7 +29,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
             fabricated.trained(workspace, params, model)
             fabricated.evaluated(workspace, model, 30.0)
             run, key = publish(workspace, params, model, store), describe(workspace, params, model).key
-            digest = files.manifest_digest(workspace.train(model))
+            digest = files.manifest_digest(workspace.published(model))
             version = registry.register(store, NAME, key, run, digest, {"model": model})
             if model == "dcgan":
                 promote(store, version, None, "test")

@@ -28,7 +28,7 @@ def tab() -> Iterator[Tab]:
 @pytest.mark.parametrize("width", [360, 1280])
 def test_seed_and_files_are_shown(vae: Serving, tab: Tab, width: int, tmp_path: Path) -> None:
     tab.open(f"{vae.url}/", width)
-    tab.until("document.body.dataset.seed === '0'")
+    tab.until("document.body?.dataset.seed === '0'")
     wanted = vae.post("/generate", n=32, seed=0).json()["images"]
     assert tab.value(SHOWN.format("#pictures img")) == wanted
     assert tab.value("document.getElementById('name').textContent") == "digits-sample/2"
@@ -61,7 +61,7 @@ def test_seed_and_files_are_shown(vae: Serving, tab: Tab, width: int, tmp_path: 
 
 def test_a_refusal_is_shown_and_nothing_foreign_runs(vae: Serving, tab: Tab, tmp_path: Path) -> None:
     tab.open(f"{vae.url}/", 1280)
-    tab.until("document.body.dataset.seed === '0'")
+    tab.until("document.body?.dataset.seed === '0'")
     (tmp_path / "text.png").write_text("no picture")
     tab.choose("#file", tmp_path / "text.png")
     tab.until("document.getElementById('given-said').textContent.startsWith('Image 0 cannot be used')")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.images import Model, ModelOption, Seed, Truncation, one
-from gen import config, files
+from gen import files
 from gen.errors import UserError
 from gen.workspace import Workspace
 
@@ -33,6 +33,7 @@ def augment(
 ) -> None:
     """Make a synthetic dataset: as many images of each class, DIR/CLASS/NUMBER.png, and a card."""
     from flows.published import load
+    from gen import config
     from gen.balanced import Draw
     from gen.features import Extractor
     from gen.images import write_png

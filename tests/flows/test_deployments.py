@@ -112,7 +112,7 @@ def test_a_schedule_fires_and_is_not_paused_when_it_ends(tmp_path: Path) -> None
     try:
         assert eventually(lambda: begun.exists() and len(begun.read_text().split()) >= 2, seconds=120)
         awake.unlink()
-        assert eventually(lambda: "time.sleep(600)" in "".join(commands(toy.root)))
+        assert eventually(lambda: "time.sleep(600)" in "".join(commands(toy.root)), seconds=120)
     finally:
         process.terminate()
     assert process.wait(timeout=60) == 0

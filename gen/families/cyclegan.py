@@ -12,7 +12,8 @@ from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import least_squares
-from gen.networks import initialise, translator
+from gen.networks import initialise
+from gen.networks.patches import PatchDiscriminator
 from gen.parallel import Team
 
 
@@ -22,11 +23,11 @@ class CycleGanConfig(ModelConfig):
     shaping: ClassVar[tuple[str, ...]] = ("network", "width", "blocks", "halvings")
 
     family: Literal["cyclegan"]
-    network: Literal["translator"]
+    network: Literal["translator", "unet"]
     width: int = Field(default=64, ge=1)
-    """Feature maps of both networks at full size."""
+    """Feature maps of both networks at full size; of a U-Net at half."""
     blocks: int = Field(default=6, ge=1)
-    """Residual blocks of a generator: 6 at 128 px, 9 at 256 px in the paper."""
+    """Residual blocks of a generator: 6 at 128 px, 9 at 256 px in the paper. A U-Net has none."""
     halvings: int = Field(default=3, ge=1, le=5)
     """Of a discriminator: 2 judges patches of 34x34 pixels, 3 of 70x70."""
     cycle: float = Field(default=10.0, ge=0)
@@ -65,8 +66,7 @@ class TranslatorPair(nn.Module):
 
     def __init__(self, config: CycleGanConfig, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
-        self.forth = translator.Generator(shape[0], config.width, config.blocks)
-        self.back = translator.Generator(shape[0], config.width, config.blocks)
+        self.forth, self.back = _generator(config, shape), _generator(config, shape)
         initialise(self, generator)
 
     def translate(self, images: Tensor) -> Tensor:
@@ -78,6 +78,20 @@ class TranslatorPair(nn.Module):
         """Images of B [N, C, H, W] in [-1, 1] to images of A."""
         translated: Tensor = self.back(images)
         return translated
+
+
+def _generator(config: CycleGanConfig, shape: Shape) -> nn.Module:
+    channels, size, _ = shape
+    # Only the one that is asked for is imported, so an edit of the other trains nothing anew.
+    match config.network:
+        case "translator":
+            from gen.networks import translator
+
+            return translator.Generator(channels, config.width, config.blocks)
+        case "unet":
+            from gen.networks import unet
+
+            return unet.Generator(channels, size, config.width)
 
 
 class ImagePool:
@@ -113,8 +127,8 @@ class CycleGanTrainer(Trainer):
     ) -> None:
         self.config = config
         self.pair = published
-        self.judge_a = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
-        self.judge_b = translator.PatchDiscriminator(shape[0], config.width, config.halvings)
+        self.judge_a = PatchDiscriminator(shape[0], config.width, config.halvings)
+        self.judge_b = PatchDiscriminator(shape[0], config.width, config.halvings)
         self.judges = nn.ModuleList([self.judge_a, self.judge_b])
         initialise(self.judges, randomness)
         device = next(published.parameters()).device

@@ -1,11 +1,11 @@
 """The user's own images: a folder whose sub-folders are labels, or `trainA/ trainB/ testA/ testB` for two domains."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from gen.errors import UserError
+from gen.files import legible
 from gen.snapshot import Picture
 from gen.sources.base import Places, Rejected, Source, Stream
 from gen.sources.decoding import Unusable, decode
@@ -49,7 +49,7 @@ class FolderSource(Source):
 def _two_domains(root: Path) -> Iterator[Picture | Rejected]:
     for entry in _visible(root):
         if entry.name not in DOMAINS or not _is_folder(entry):
-            yield Rejected(_name(entry, root), NO_DOMAIN)
+            yield Rejected(legible(entry.relative_to(root)), NO_DOMAIN)
             continue
         domain, official = DOMAINS[entry.name]
         yield from _decoded(entry, root, domain=domain, official=official)
@@ -58,9 +58,9 @@ def _two_domains(root: Path) -> Iterator[Picture | Rejected]:
 def _labelled(root: Path) -> Iterator[Picture | Rejected]:
     for entry in _visible(root):
         if _is_folder(entry):
-            yield from _decoded(entry, root, label=_name(entry, root))
+            yield from _decoded(entry, root, label=legible(entry.relative_to(root)))
         elif entry.name not in CARDS:
-            yield Rejected(_name(entry, root), NO_LABEL)
+            yield Rejected(legible(entry.relative_to(root)), NO_LABEL)
 
 
 def _decoded(
@@ -69,12 +69,12 @@ def _decoded(
     """All images below `folder`; names are relative to `root`, and no link is followed out of it."""
     for path in _files(folder):
         if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(root.resolve())):
-            yield Rejected(_name(path, root), LINK)
+            yield Rejected(legible(path.relative_to(root)), LINK)
             continue
         try:
             yield Picture(decode(path), label=label, domain=domain, official=official)
         except Unusable as fault:
-            yield Rejected(_name(path, root), fault.reason, fault.detail)
+            yield Rejected(legible(path.relative_to(root)), fault.reason, fault.detail)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -93,8 +93,3 @@ def _is_folder(entry: Path) -> bool:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _name(path: Path, root: Path) -> str:
-    """A path below `root` as text that any file can hold, whatever bytes its name is made of."""
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")

@@ -27,6 +27,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "vae": {"network": "convolutional", "latent_dim": 4, "width": 4},
     "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
     "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
+    "unet": {"family": "cyclegan", "network": "unet", "width": 2, "halvings": 1, "pool": 4},
 }  # fmt: skip
 COMMON = {
     "dataset": "d",

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from flows.commands import (
+    beginning,
     conversion,
     drift,
     explaining,
@@ -53,7 +54,7 @@ COMMANDS = {
         export.export,
         serving.serve,
     ),
-    "Workspace": (upkeep.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
+    "Workspace": (beginning.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
 }
 
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from gen import config, files, loading
 from gen.errors import UserError
-from gen.steps.compare import apart, table
-from gen.steps.comparison import Compared, render
+from gen.steps.compare import apart, records, table
+from gen.steps.comparison import Compared
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,24 +36,12 @@ def collect(workspace: Workspace, wanted: list[str]) -> tuple[list[Compared], Us
 
 def rows(models: list[Compared]) -> list[dict[str, Any]]:
     """Every figure of every model, best first inside one task, dataset and eval card."""
-    frame = table([_metrics(model) | {"model": model.name} for model in models])
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    return records(table([model.metrics for model in models]))
 
 
 def notes(models: list[Compared]) -> list[dict[str, str]]:
     """Why some are not ranked with others."""
-    return apart([_metrics(model) | {"model": model.name} for model in models])
-
-
-def page(models: list[Compared]) -> str:
-    """The comparison as HTML."""
-    return render(models)
-
-
-def _metrics(model: Compared) -> dict[str, Any]:
-    metrics: dict[str, Any] = files.read_json(model.evaluate / "metrics.json")
-    return metrics
+    return apart([model.metrics for model in models])
 
 
 def _own(workspace: Workspace, name: str) -> Compared:

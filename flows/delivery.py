@@ -2,20 +2,24 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from flows.outcome import Judged, State
+from flows.outcome import Judged, Outcome, State
 from flows.stages import Say
 from gen.config import Params
 from gen.workspace import Workspace
 
+if TYPE_CHECKING:
+    from gen.tracking.retrains import Retrain
 
-def publish(workspace: Workspace, params: Params, model: str, say: Say = print) -> State:
-    """Send a model's run to MLflow; `unsent` where MLflow cannot be reached."""
+
+def publish(workspace: Workspace, params: Params, model: str, retrain: "Retrain", say: Say = print) -> State:
+    """Send a model's run to MLflow, nested in that of `retrain`; `unsent` where MLflow cannot be reached."""
     from gen.steps.publish import publish
     from gen.tracking.store import TrackingUnavailable
 
     try:
-        publish(workspace, params, model)
+        publish(workspace, params, model, retrain=retrain)
     except TrackingUnavailable as error:
         say(f"{model} is not in MLflow yet: {error}")
         return "unsent"
@@ -43,6 +47,20 @@ def report(workspace: Workspace, params: Params, unsent: Sequence[str]) -> None:
     from gen.report import write
 
     write(workspace, params, unsent)
+
+
+def conclude(workspace: Workspace, retrain: "Retrain", outcome: Outcome, say: Say = print) -> None:
+    """Say in MLflow how the retrain ended, with its report. Where MLflow cannot be reached, that is all."""
+    from gen.tracking import retrains
+    from gen.tracking.store import TrackingUnavailable, connect
+
+    verdicts = {f"{judged.dataset}-{judged.task}": judged.decision for judged in outcome.verdicts}
+    shown = [path for path in (workspace.report, workspace.compare / "table.csv") if path.exists()]
+    try:
+        tags = {"summary": outcome.summary, **verdicts}
+        retrains.end(connect(workspace), retrain, tags, shown, failed=bool(outcome.failed or outcome.stopped))
+    except TrackingUnavailable as error:
+        say(f"MLflow does not know how this retrain ended: {error}")
 
 
 def table(workspace: Workspace) -> str:

@@ -2,8 +2,8 @@
 
 import json
 import shlex
-import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from gen import artifact, files
+from gen.steps.exports import TAG
 from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
 
@@ -84,6 +85,7 @@ def told(origin: Origin) -> list[tuple[str, str]]:
         ("signed", f"with the public key {version.signer}" if version.signer else "no"),
         ("figure", f"{tags.get('metric')} {tags.get('value')}, eval_id {tags.get('eval_id')}"),
         ("verdict", f"{tags.get('verdict', 'none')}. {tags.get('verdict.reasons', '')}".strip()),
+        ("exports", "; ".join(f"{kind} {off}" for kind, off in _exports(tags)) or "not tried"),
         ("MLflow run", version.run),
         ("model", f"{config['model']}, family {config['family']}, seed {config['config']['seed']}"),
         ("config", f"{tags.get('config_hash')}, budget {config['config']['images']:,} images"),
@@ -102,6 +104,11 @@ def told(origin: Origin) -> list[tuple[str, str]]:
     if why := tags.get("untraceable"):
         lines.append(("not traceable", why))
     return lines
+
+
+def _exports(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """By format: the largest difference to the model itself, or why there is none."""
+    return [(name.removeprefix(TAG), off) for name, off in sorted(tags.items()) if name.startswith(TAG)]
 
 
 def rebuild(workspace: Workspace, store: "Store", origin: Origin) -> list[str]:
@@ -123,6 +130,6 @@ def rebuild(workspace: Workspace, store: "Store", origin: Origin) -> list[str]:
 
 def _repository(workspace: Workspace) -> str:
     """Where the code can be cloned from: the remote `origin`, without its password, or this workspace."""
-    command = ["git", "config", "--get", "remote.origin.url"]
-    done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True)  # noqa: S603
-    return without_secrets(done.stdout.strip()) or str(workspace.root)
+    from gen.runs import git
+
+    return without_secrets(git(workspace.root, "config", "--get", "remote.origin.url") or str(workspace.root))

@@ -72,9 +72,9 @@ def convert_folder(source: Path, target: Path, conversion: Conversion) -> Tally:
                 tally.kept += 1
             elif reason := convert_file(path, wanted, conversion):
                 tally.unusable += 1
-                conversion.say(f"skipped: {shown(path)} ({reason})")
+                conversion.say(f"skipped: {files.legible(path)} ({reason})")
                 if len(tally.examples) < TOLD:
-                    tally.examples.append(f"{shown(path)} ({reason})")
+                    tally.examples.append(f"{files.legible(path)} ({reason})")
             else:
                 tally.made += 1
     return tally
@@ -96,11 +96,6 @@ def convert_file(path: Path, wanted: Path, conversion: Conversion) -> str | None
     # A copy: Pillow's memory is read only, and torch wants none of that.
     write_png(wanted, conversion.convert(np.array(pixels)[None])[0])
     return None
-
-
-def shown(path: Path) -> str:
-    """A path as text that any terminal takes, whatever bytes its name is made of."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @contextmanager
@@ -139,10 +134,8 @@ def _pairs(source: Path, target: Path, *, avoid: Path, tidy: bool = False) -> It
     for name, is_folder in _entries(source):
         becomes = name if is_folder else f"{Path(name).stem}.png"
         if becomes in taken:
-            raise BadParamsError(
-                f"{shown(source / name)} and {shown(source / taken[becomes])} would both become one file. "
-                "Rename one of them."
-            )
+            one, other = files.legible(source / name), files.legible(source / taken[becomes])
+            raise BadParamsError(f"{one} and {other} would both become one file. Rename one of them.")
         taken[becomes] = name
         if not is_folder:
             yield source / name, target / becomes

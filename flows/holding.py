@@ -13,11 +13,6 @@ Contest = tuple[str, str]
 """A dataset and a task: what has a champion of its own."""
 
 
-def contests(params: Params) -> set[Contest]:
-    """Those that have models."""
-    return {(config.dataset, config.task) for config in map(params.model, params.blocks)}
-
-
 def measure(workspace: Workspace, params: Params, dataset: str, say: Say = print) -> dict[Contest, str]:
     """The contests of a dataset whose images have not drifted, each with a sentence that says so.
 
@@ -36,7 +31,7 @@ def measure(workspace: Workspace, params: Params, dataset: str, say: Say = print
 def remembered(workspace: Workspace, params: Params) -> dict[Contest, str]:
     """The same of all datasets, by what was measured last; of images that came since, nothing is known."""
     found = {}
-    for dataset, task in contests(params) if params.retrain.when == "drifted" else ():
+    for dataset, task in params.contests if params.retrain.when == "drifted" else ():
         path, images = workspace.drift(dataset, task), workspace.raw(dataset) / "index.csv"
         known = files.read_json(path) if path.exists() and images.exists() else {"due": True}
         if not known["due"] and known["images"] == pin.images_digest(workspace.raw(dataset)):
@@ -48,7 +43,7 @@ def moves(params: Params, steady: Mapping[Contest, str], dataset: str) -> Moves:
     """When a pin follows the champion of a dataset."""
     if params.retrain.when == "always":
         return "always"
-    known = [contest for contest in contests(params) if contest[0] == dataset]
+    known = [contest for contest in params.contests if contest[0] == dataset]
     return "never" if known and all(contest in steady for contest in known) else "with images"
 
 

@@ -6,7 +6,9 @@ Import it after flows.environment.prefect_environment, for Prefect reads its set
 import base64
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from flows.slots import slots
 from flows.stages import Orchestration, Say, Stage
 from gen import config, files, orphan
 from gen.errors import describe
+from gen.tracking.retrains import Retrain
 from gen.workspace import Workspace
 
 Future = PrefectFuture[Any]
@@ -107,6 +110,7 @@ class _Retrain:
         """What has not drifted, where that is asked for."""
         self.held: dict[str, str] = {}
         """Trainings that are held back, and why, by the addresses of their stages."""
+        self.retrain = Retrain(uuid.uuid4().hex, datetime.now(UTC))
         self.slots = threading.BoundedSemaphore(slots(self.params.machine))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
@@ -123,6 +127,7 @@ class _Retrain:
         runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
         plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
+        delivery.conclude(self.workspace, self.retrain, result, self.say)
         _notify(notify, notices.text(self.workspace, result), self.say)
         return result
 
@@ -145,7 +150,7 @@ class _Retrain:
         """Where that decides: what is not known to be steady is trained when it changed."""
         if self.params.retrain.when != "drifted":
             return
-        for name in sorted({dataset for dataset, _ in holding.contests(self.params)}):
+        for name in sorted({dataset for dataset, _ in self.params.contests}):
             after = [_ingesting(name), f"extractor {self.params.dataset(name).extractor}"]
             wait([self._submit(f"drift {name}", partial(self._drift, name), after)])
 
@@ -179,13 +184,13 @@ class _Retrain:
 
     def _tell_mlflow(self) -> None:
         """Publish what was evaluated, then judge each task among what was published."""
-        contests: dict[tuple[str, str], list[str]] = {}
+        contests: dict[holding.Contest, list[str]] = {}
         for name in self.params.blocks:
             if f"evaluate@{name}" not in self.futures:
                 continue
             model = self.params.model(name)
             contests.setdefault((model.dataset, model.task), []).append(f"publish {name}")
-            work = partial(delivery.publish, self.workspace, self.params, name, self.say)
+            work = partial(delivery.publish, self.workspace, self.params, name, self.retrain, self.say)
             wait([self._submit(f"publish {name}", work, [f"evaluate@{name}"])])
         for (dataset, task), published in contests.items():
             # One model that failed does not keep the others of its task from being judged.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen import config
-from gen.errors import BadParamsError, UserError
+from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,27 +77,23 @@ def _open(workspace: Workspace, params: "Params", wanted: str) -> "tuple[InUse, 
     from gen.tracking.environment import mlflow_environment
 
     mlflow_environment()
-    from gen.loading import CHAMPION, find
+    from gen import loading
     from gen.serving.following import Follower, InUse, take
     from gen.serving.served import load
     from gen.tracking.store import connect
 
     device = params.machine.device
-    if wanted in params.blocks and not workspace.train(wanted).exists():
-        raise UserError(f"Model `{wanted}` is not trained yet. Run `genflows retrain` first.")
-    folder = workspace.train(wanted) if wanted in params.blocks else Path(wanted)
+    folder = loading.own(workspace, params, wanted) or Path(wanted)
     if folder.is_dir():
         return InUse(load(folder, device)), None
-    if wanted.count("/") > 1 or wanted.startswith((".", "/")):
+    if wanted.removeprefix(loading.REGISTRY).count("/") > 1 or wanted.startswith((".", "/")):
         raise BadParamsError(
             f"{wanted} is no folder. Name runs/train/MODEL, or a registered model such as NAME@champion."
         )
     store = connect(workspace)
-    in_use = InUse(take(store, find(store, wanted, list(params.blocks)), device))
-    _, _, which = wanted.replace("@", "/").partition("/")
-    if which.isdigit():
-        return in_use, None
-    return in_use, Follower(store, in_use, which or CHAMPION, device, _say)
+    in_use = InUse(take(store, loading.find(store, wanted, list(params.blocks)), device))
+    _, which = loading.parted(wanted)
+    return in_use, None if which.isdigit() else Follower(store, in_use, which, device, _say)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -3,11 +3,14 @@
 The text around a value is left as it is: comments, order, quotes and empty lines stay.
 """
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
@@ -29,6 +32,42 @@ def edit(path: Path, assignments: Sequence[str]) -> None:
     text, _ = changed(path, assignments)
     if text != path.read_text(encoding="utf-8"):
         files.write(path, text)
+
+
+def begin(path: Path, datasets: Mapping[str, Any], models: Mapping[str, Any]) -> Path:
+    """Put other datasets and models into a params.yaml, and return the file that holds what it was.
+
+    The other blocks stay with their comments, but for minimum effects of datasets that are gone. Raises
+    BadParamsError, and writes nothing, for what no family, source or dataset accepts.
+    """
+    config.read_yaml(path)
+    before, yaml = path.read_text(encoding="utf-8"), YAML()
+    yaml.width = 120
+    values = yaml.load(before)
+    values["datasets"], values["models"] = _one_line_inside(datasets), _one_line_inside(models)
+    effects = values.get("promotion", {}).get("minimum_effect", {})
+    for name in [name for name in effects if name not in datasets]:
+        del effects[name]
+    text = io.StringIO()
+    yaml.dump(values, text)
+    after = re.sub(r"(?<!\n)\n(?=\w+:)", "\n\n", text.getvalue())
+    check(YAML(typ="safe").load(after))
+    kept = path.with_name(f"{path.name}.before")
+    files.write(kept, before)
+    files.write(path, after)
+    return kept
+
+
+def _one_line_inside(blocks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Named blocks as a params.yaml has them: what is nested in one of them stands on its key's line."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, block in blocks.items():
+        found[name] = dict(block)
+        for key, value in block.items():
+            if isinstance(value, Mapping):
+                found[name][key] = inline = CommentedMap(value)
+                inline.fa.set_flow_style()
+    return found
 
 
 def changed(path: Path, assignments: Sequence[str]) -> tuple[str, Params]:

@@ -21,6 +21,7 @@ from gen.untrusted import refused
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from gen.families.base import Sampler
     from gen.images import Pixels
 
 WEIGHTS = "model.safetensors"
@@ -167,22 +168,28 @@ class Published:
     network: "nn.Module"
     device: str
 
-    def generate(self, count: int, seed: int, start: int = 0, batch: int = 256) -> "Pixels":
-        """Images number `start` to `start + count - 1` of `seed`; the noise of each depends on seed and number alone.
-
-        Raises UserError when the model makes no images from noise.
-        """
-        import torch
-
+    @property
+    def sampler(self) -> "Sampler":
+        """The network, where it makes images from noise. Raises UserError where it does not."""
         from gen.families.base import Sampler
-        from gen.noise import noise
 
         if not isinstance(self.network, Sampler):
             raise UserError(
                 f"`{self.name}` ({self.family}) makes no images from noise. Use `genflows translate` with it."
             )
-        latents = noise(count, self.network.latent_dim, seed, start)
-        return self._run(self.network.sample, torch.split(latents, batch))
+        return self.network
+
+    def generate(self, count: int, seed: int, batch: int = 256) -> "Pixels":
+        """The first `count` images of `seed`; the noise of each depends on seed and number alone.
+
+        Raises UserError when the model makes no images from noise.
+        """
+        import torch
+
+        from gen.noise import noise
+
+        latents = noise(count, self.sampler.latent_dim, seed)
+        return self._run(self.sampler.sample, torch.split(latents, batch))
 
     def translate(self, pixels: "Pixels", back: bool = False, batch: int = 256) -> "Pixels":
         """Images of domain A to domain B, or of B to A with `back`.

@@ -30,7 +30,7 @@ def text(
         "|---|---|---|---|---|---|",
         *(_row(figure, metrics["rank_by"]) for figure in metrics["figures"]),
     ]
-    call = "generate(64, seed=0)" if config["task"] == "sample" else "translate(images)"
+    call = "sample(64, seed=0)" if config["task"] == "sample" else "translate(images)"
     return "\n".join(
         [
             f"# {config['model']}",
@@ -61,10 +61,9 @@ def text(
             "```",
             "",
             "```python",
-            "from pathlib import Path",
-            "from gen import artifact",
+            "import gen",
             "",
-            f'images = artifact.load(Path("FOLDER")).{call}  # uint8 [N, H, W, C]',
+            f'images = gen.load("FOLDER").{call}  # uint8 [N, H, W, C]',
             "```",
             "",
         ]

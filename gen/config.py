@@ -163,6 +163,11 @@ class Params:
         return config
 
     @property
+    def contests(self) -> list[tuple[str, str]]:
+        """Every dataset and task that models compete in, each with a champion of its own; raises as `model` does."""
+        return sorted({(config.dataset, config.task) for config in map(self.model, self.blocks)})
+
+    @property
     def champion_starts(self) -> dict[str, str]:
         """The starts that models name, `random` aside, and the dataset whose champion each is. Blocks are not checked.
 

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import onnx
 
 Format = Literal["onnx", "torch"]
+ONNX = ("onnx", "onnxruntime", "onnxscript")
+"""Packages of the extra `export`; torch's exporter needs the last."""
 Run = Callable[[Tensor], NDArray[np.float32]]
 INPUTS = 64
 SEED = 0
@@ -57,12 +60,26 @@ def export(model: Model, kind: Format, out: Path, *, back: bool = False) -> dict
     of B with `back`. Raises UserError, and writes nothing, when its outputs differ from the model's by more than
     TOLERANCE, or the packages for ONNX are not installed.
     """
+    data, facts = exported(model, kind, back=back)
+    files.write(out, data)
+    files.write_json(out.with_name(f"{out.name}.json"), facts)
+    return facts
+
+
+def available() -> list[Format]:
+    """The formats whose packages are installed."""
+    return ["torch", "onnx"] if all(map(find_spec, ONNX)) else ["torch"]
+
+
+def exported(model: Model, kind: Format, *, back: bool = False) -> tuple[bytes, dict[str, Any]]:
+    """The file that `export` writes, and what it says of it. Raises UserError as it does."""
     samples = isinstance(model.network, Sampler)
     what = "sample" if samples else "translate_back" if back else "translate"
+    name = "noise" if samples else "images"
     forward, inputs = Forward(model.network, what).eval(), fixed_inputs(model)
     with _quiet():
         program = torch.export.export(forward, (inputs,), dynamic_shapes=({0: Dim("batch", min=1)},))
-        data, run, versions = (_onnx if kind == "onnx" else _torch)(program, model, "noise" if samples else "images")
+        data, run, versions = _onnx(program, model, name) if kind == "onnx" else _torch(program)
         difference = _difference(forward, run, inputs)
     if not difference <= TOLERANCE:
         raise UserError(
@@ -73,16 +90,14 @@ def export(model: Model, kind: Format, out: Path, *, back: bool = False) -> dict
         "format": kind,
         "model": {name: getattr(model, name) for name in ("name", "family", "dataset", "digest")},
         "does": what,
-        "input": {"name": "noise" if samples else "images", "shape": ["N", *inputs.shape[1:]], "type": "float32"},
+        "input": {"name": name, "shape": ["N", *inputs.shape[1:]], "type": "float32"},
         "output": {"name": "out", "shape": ["N", *model.shape], "type": "float32", "range": [-1, 1]},
         "checked": {"inputs": INPUTS, "seed": SEED, "tolerance": TOLERANCE},
         "difference": difference,
         "sha256": files.sha256(data),
         "versions": {"torch": str(torch.__version__), **versions},
     }
-    files.write(out, data)
-    files.write_json(out.with_name(f"{out.name}.json"), facts)
-    return facts
+    return data, facts
 
 
 def fixed_inputs(model: Model) -> Tensor:
@@ -92,7 +107,7 @@ def fixed_inputs(model: Model) -> Tensor:
     return noise(INPUTS, int(np.prod(model.shape)), SEED).reshape(INPUTS, *model.shape).tanh()
 
 
-def _torch(program: ExportedProgram, model: Model, name: str) -> tuple[bytes, Run, dict[str, str]]:  # noqa: ARG001
+def _torch(program: ExportedProgram) -> tuple[bytes, Run, dict[str, str]]:
     """The exported program of torch: JSON and raw tensors in an archive."""
     # They would be a pickle.
     program.example_inputs = None
@@ -106,15 +121,14 @@ def _torch(program: ExportedProgram, model: Model, name: str) -> tuple[bytes, Ru
 
 
 def _onnx(program: ExportedProgram, model: Model, name: str) -> tuple[bytes, Run, dict[str, str]]:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  # torch's exporter needs it
-    except ImportError as error:
+    if "onnx" not in available():
         raise UserError(
-            f"ONNX needs packages that are not installed ({error.name}). Install the extra `export` "
+            f"ONNX needs packages that are not installed ({', '.join(ONNX)}). Install the extra `export` "
             "(`pip install 'genflows[export]'`), or use --format torch."
-        ) from None
+        )
+    import onnx
+    import onnxruntime
+
     made = torch.onnx.export(
         program, input_names=[name], output_names=["out"], dynamo=True, verbose=False, optimize=True
     )

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from gen.errors import UserError
@@ -29,6 +29,11 @@ def sha256_of_file(path: Path) -> str:
 def canonical_json(value: Any) -> str:
     """`value` as JSON with sorted keys: equal values give equal text. NaN is refused (ValueError)."""
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def legible(path: PurePath) -> str:
+    """A path as text that any file and terminal takes, whatever bytes its name is made of."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def digest(value: Any) -> str:

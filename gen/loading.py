@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen import config, files, use
+from gen.config import Params
 from gen.errors import BadParamsError, UserError
 from gen.strict import nearest
 from gen.use import Model
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from gen.tracking.registry import Version
     from gen.tracking.store import Store
 
-CHAMPION = "champion"
 REGISTRY = "models:/"
 """What the address of a registered version begins with in MLflow; it may be left out."""
 
@@ -39,27 +39,43 @@ def load(
     workspace = workspace or Workspace.find()
     params = config.load(workspace.params_file)
     name = None if wanted is None else str(wanted).removeprefix(REGISTRY)
-    if name in params.blocks:
-        folder = workspace.train(str(name))
-        if not folder.exists():
-            raise UserError(f"Model `{name}` is not trained yet. Run `genflows retrain` first.")
-    else:
-        folder = _registered(workspace, list(params.blocks), name, task)
+    folder = own(workspace, params, name) or _registered(workspace, list(params.blocks), name, task)
     return use.load(folder, device or params.machine.device)
 
 
+def own(workspace: Workspace, params: Params, wanted: str | None) -> Path | None:
+    """The folder of the workspace's own model called `wanted`; None where params.yaml has none.
+
+    Raises UserError when it is not trained yet.
+    """
+    if wanted is None or wanted not in params.blocks:
+        return None
+    folder = workspace.train(wanted)
+    if not folder.exists():
+        raise UserError(f"Model `{wanted}` is not trained yet. Run `genflows retrain` first.")
+    return folder
+
+
+def parted(wanted: str) -> tuple[str, str]:
+    """The name and the number or alias that NAME/NUMBER or NAME@ALIAS says; NAME alone is its champion."""
+    from gen.tracking.registry import CHAMPION
+
+    name, _, which = wanted.removeprefix(REGISTRY).replace("@", "/").partition("/")
+    return name, which or CHAMPION
+
+
 def find(store: "Store", wanted: str, others: Sequence[str] = ()) -> "Version":
-    """The registered version that NAME/NUMBER or NAME@ALIAS names; NAME alone is its champion.
+    """The registered version that `wanted` names (see `parted`).
 
     Raises BadParamsError that names the nearest of the registered names and of `others`, and UserError for a version
     that a known name does not have.
     """
     from gen.tracking import registry
 
-    name, _, which = wanted.replace("@", "/").partition("/")
+    name, which = parted(wanted)
     known = sorted({version.name for version in registry.versions(store)})
     if name in known:
-        return registry.version(store, name, which or CHAMPION)
+        return registry.version(store, name, which)
     hint = nearest(name, [*others, *known]) if known or others else "Nothing is registered yet: run `genflows retrain`."
     raise BadParamsError(f"There is no model `{name}`. {hint} `genflows models` lists what is registered.")
 
@@ -75,12 +91,12 @@ def _registered(workspace: Workspace, blocks: Sequence[str], wanted: str | None,
     store = connect(workspace)
     if wanted:
         return registry.fetch(store, find(store, wanted, blocks))
-    found = [version for version in registry.versions(store) if CHAMPION in version.aliases]
+    found = [version for version in registry.versions(store) if registry.CHAMPION in version.aliases]
     fitting = [version for version in found if version.tags.get("task") == task]
     if len(fitting) != 1:
         raise UserError(
             f"There are several champions of the task `{task}`: name one with --model, "
-            f"{' or '.join(f'{version.name}@{CHAMPION}' for version in fitting)}."
+            f"{' or '.join(f'{version.name}@{registry.CHAMPION}' for version in fitting)}."
             if fitting
             else f"There is no champion of the task `{task}` yet. Run `genflows retrain`, or name a trained model with "
             "--model."

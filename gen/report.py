@@ -6,11 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
-from gen import changes, charts, files, pin
+from gen import changes, charts, files, pages, pin
 from gen.changes import Change
 from gen.config import Params
 from gen.pictures import Picture, picture, shown
@@ -58,16 +57,9 @@ def render(
 
     `news` is what changed since the last report, or (not `is_new`) the latest change before it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gen", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"figure": changes.figure, "share": "{:.1%}".format, "duration": duration, "times": times}
     models = [_model(workspace, name) for name in params.blocks if workspace.train(name).exists()]
-    return environment.get_template(TEMPLATE).render(
+    return pages.render(
+        TEMPLATE,
         news=list(news),
         is_new=is_new,
         is_first=is_first,
@@ -80,21 +72,6 @@ def render(
         models=models,
         datasets=[_dataset(workspace, name) for name in params.datasets if workspace.prepared(name).exists()],
     )
-
-
-def duration(seconds: float) -> str:
-    """`3 min 10 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def times(value: float | None, baseline: float | None, lower_is_better: bool | None = True) -> str:
-    """How many times smaller than doing nothing: `29 ×`; a dash where nobody can say, or where higher is better."""
-    if not lower_is_better or not value or not baseline or min(value, baseline) < 0:
-        return "–"
-    ratio = baseline / value
-    return "worse" if ratio <= 1 else f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"
 
 
 def _groups(workspace: Workspace) -> list[dict[str, Any]]:

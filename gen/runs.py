@@ -61,7 +61,6 @@ def write_provenance(path: Path, root: Path, seconds: float, device: str, facts:
             **facts,
             "started": (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
-            "peak_memory_bytes": _peak_memory(),
             "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
             "host": platform.node(),
             "python": platform.python_version(),
@@ -75,21 +74,14 @@ def write_provenance(path: Path, root: Path, seconds: float, device: str, facts:
 
 def commit(root: Path) -> dict[str, Any]:
     """The git commit of a workspace, and whether its code differs from it (params.yaml and data pointers aside)."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603, S607
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "--", "gen", "flows", "dvc.yaml", "pyproject.toml", "constraints.txt")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
+    changed = git(root, "status", "--porcelain", "--", "gen", "flows", "dvc.yaml", "pyproject.toml", "constraints.txt")
+    return {"commit": git(root, "rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
 
 
-def _peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def git(root: Path, *arguments: str) -> str | None:
+    """What git says of a workspace, without the last line break; None where git, or what is asked for, is not there."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

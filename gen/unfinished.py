@@ -14,6 +14,7 @@ import torch
 
 from gen import files, images
 from gen.checkpoints import Checkpoint, Checkpoints
+from gen.clock import Clock
 from gen.errors import UserError
 from gen.families.trainer import Trainer
 from gen.runs import Identity
@@ -56,14 +57,9 @@ class Unfinished:
         """Images at which a process went on with what another one had left."""
         self.inexact: list[str] = []
         """What had changed each time, for which its bytes are not those of a training in one go."""
-        self._earlier = 0.0
-        self._started = self._kept = time.monotonic()
+        self.clock = Clock()
+        self._kept = time.monotonic()
         identity.write(folder)
-
-    @property
-    def seconds(self) -> float:
-        """Spent on this training so far, by all processes that took part."""
-        return self._earlier + time.monotonic() - self._started
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint, and say so. False when there is none: the training is at its start."""
@@ -77,7 +73,7 @@ class Unfinished:
             return False
         self._put_back(newest)
         self.resumed_at = [*newest.facts["resumed_at"], self.training.images]
-        self._earlier = newest.facts["seconds"]
+        self.clock = Clock(newest.facts["clock"], newest.facts["seconds"])
         now = _environment(self.training.trainer)
         changes = [
             f"{name} was {before} and is {now[name]}"
@@ -93,6 +89,7 @@ class Unfinished:
         """Append to the journal."""
         skipped = {"skipped": record.skipped} if record.skipped else {}
         self.journal.append({"images": record.images, "losses": record.losses, **skipped})
+        self.clock.read(record.images)
 
     def show(self, grid: images.Pixels) -> None:
         """Keep a sample grid under the images that were seen."""
@@ -155,7 +152,8 @@ class Unfinished:
             "counters": self.training.counters(),
             "journal": self.journal.length,
             "environment": _environment(self.training.trainer),
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
+            "clock": self.clock.readings,
             "resumed_at": self.resumed_at,
             "inexact": self.inexact,
             "best": asdict(self.best) if self.best else None,
@@ -180,6 +178,7 @@ class Unfinished:
         # First of all: a process that is killed here must not go on from what lies behind the journal's end.
         self.checkpoints.forget_after(milestone.facts["counters"]["images"])
         self._put_back(milestone)
+        self.clock.forget_after(self.training.images)
         self.training.roll_backs = roll_backs
         event = f"diverged after {diverged_at} images and went back, on at {0.5**roll_backs:g} of the learning rate"
         self.journal.append({"images": self.training.images, "losses": {}, "event": event})

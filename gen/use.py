@@ -13,12 +13,10 @@ import numpy as np
 
 from gen import artifact, files
 from gen.artifact import Published
-from gen.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gen.families.base import Sampler
     from gen.images import Pixels
 
 CHUNK = 8
@@ -58,13 +56,13 @@ class Model(Published):
         """
         from gen.noise import noise
 
-        return noise(count, self._sampler.latent_dim, seed, start)
+        return noise(count, self.sampler.latent_dim, seed, start)
 
     def from_noise(self, noise: "Tensor") -> "Pixels":
         """Images of noises [N, latent_dim]: [N, H, W, C]. Raises UserError when the model makes none from noise."""
         import torch
 
-        return self._run(self._sampler.sample, torch.split(noise, CHUNK))
+        return self._run(self.sampler.sample, torch.split(noise, CHUNK))
 
     def walk(self, numbers: list[int], seed: int, steps: int, truncation: float = 1.0) -> "Pixels":
         """From each of K images of `seed` to the next, spherically in noise: [(K - 1) * steps + 1, H, W, C].
@@ -81,16 +79,6 @@ class Model(Published):
         # The same noise at another place of a batch may round a grey level the other way.
         made[::steps] = np.concatenate([self.sample(1, seed, number, truncation) for number in numbers])
         return made
-
-    @property
-    def _sampler(self) -> "Sampler":
-        from gen.families.base import Sampler
-
-        if not isinstance(self.network, Sampler):
-            raise UserError(
-                f"`{self.name}` ({self.family}) makes no images from noise. Use `genflows translate` with it."
-            )
-        return self.network
 
 
 def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()) -> Model:

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from gen.tracking.environment import SETTINGS, mlflow_environment
 from gen.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 
 # Tests run side by side: threads that wait for each other on busy cores would slow each other a hundredfold.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Before anything imports mlflow, as the commands do.
+mlflow_environment()
 
 # A shell starts what it runs in the background with SIGINT ignored, and every child inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,7 +100,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("PREFECT_", "MLFLOW_", "GENFLOWS_NOTIFY", "GENFLOWS_DEBUG", "DVC_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DO_NOT_TRACK", "true")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
 

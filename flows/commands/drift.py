@@ -15,7 +15,6 @@ def drift(
     ] = None,
 ) -> None:
     """Hold the images that are here now against those that the champion was trained on; trains nothing."""
-    from flows.holding import contests
     from gen import config
     from gen.tracking.environment import mlflow_environment
 
@@ -28,7 +27,7 @@ def drift(
     from gen.steps.drift import find_drift
 
     settle(params.machine)
-    wanted = sorted({known for known, _ in contests(params) if dataset in (None, known)})
+    wanted = sorted({known for known, _ in params.contests if dataset in (None, known)})
     findings = [finding for name in wanted for finding in find_drift(workspace, params, name)]
     rows = []
     for finding in findings:

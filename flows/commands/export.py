@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.images import Model, ModelOption, one
+from flows.completion import names
 from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
@@ -19,8 +19,14 @@ class Format(StrEnum):
 
 
 def export(
-    model: Model = None,
-    named: ModelOption = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|NAME@ALIAS|NAME/N",
+            help="A model of params.yaml, a registered version, or a folder with one.",
+            autocompletion=names("models"),
+        ),
+    ],
     form: Annotated[Format, typer.Option("--format", help="torch: an exported program (.pt2).")] = Format.ONNX,
     out: Annotated[Path | None, typer.Option(help="The file; NAME.onnx or NAME.pt2 by default.")] = None,
     back: Annotated[bool, typer.Option("--back", help="Of a translator, from domain B to A.")] = False,
@@ -31,7 +37,7 @@ def export(
 
     if out and out.is_dir():
         raise BadParamsError(f"--out {out} is a folder. Name a file in it.")
-    wanted = load(Workspace.find(), one(model, named), device="cpu")
+    wanted = load(Workspace.find(), model, device="cpu")
     out = out or Path(f"{wanted.name}.{'onnx' if form is Format.ONNX else 'pt2'}")
     facts = exporting.export(wanted, form.value, out, back=back)
     print(

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from gen.images import Pixels
 
 MODEL = "A model of params.yaml, a registered version, or a folder with one; the champion by default."
-Model = Annotated[
-    str | None, typer.Argument(metavar="MODEL|NAME@ALIAS|NAME/N", help=MODEL, autocompletion=names("models"))
-]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL|NAME@ALIAS|NAME/N", help=MODEL, autocompletion=names("models")),
@@ -27,8 +24,7 @@ Truncation = Annotated[
 
 
 def generate(
-    model: Model = None,
-    named: ModelOption = None,
+    model: ModelOption = None,
     count: Annotated[int, typer.Option("-n", "--n", "--count", min=1, help="How many images.")] = 64,
     seed: Seed = 0,
     truncation: Truncation = 1.0,
@@ -38,10 +34,9 @@ def generate(
     from flows.published import load
     from gen.images import write_png
 
-    wanted = one(model, named)
     if is_picture(out) and out.is_dir():
         raise BadParamsError(f"--out {out} is a folder that is called like a picture. Name another.")
-    generator = load(Workspace.find(), wanted, "sample")
+    generator = load(Workspace.find(), model, "sample")
     if is_picture(out):
         from gen.images import grid
 
@@ -55,8 +50,7 @@ def generate(
 
 
 def interpolate(
-    model: Model = None,
-    named: ModelOption = None,
+    model: ModelOption = None,
     images: Annotated[
         str, typer.Option(metavar="I,J,...", help="Numbers of two or more images of the seed, in the order of the way.")
     ] = "0,1",
@@ -68,19 +62,12 @@ def interpolate(
     """Show the way from image to image, along the arc between their noises."""
     from flows.published import load
 
-    numbers, wanted = _numbers(images), one(model, named)
+    numbers = _numbers(images)
     if out.suffix.lower() != ".webp" and not is_picture(out):
         raise BadParamsError(f"--out {out} is neither a strip nor an animation. Name it NAME.png or NAME.webp.")
-    generator = load(Workspace.find(), wanted, "sample")
+    generator = load(Workspace.find(), model, "sample")
     _write_way(out, generator.walk(numbers, seed, steps, truncation))
     print(f"{len(numbers)} images of {generator.name} (seed {seed}) and the way between them: {out}")
-
-
-def one(argument: str | None, option: str | None) -> str | None:
-    """The model that was named, whichever way. Raises BadParamsError where it was named twice."""
-    if argument and option:
-        raise BadParamsError(f"Two models are named: {argument}, and --model {option}. Name one.")
-    return argument or option
 
 
 def is_picture(path: Path) -> bool:

@@ -188,8 +188,7 @@ def judge(
     from gen.steps.judge import judge as decide
 
     settle(params.machine)
-    tasks = {(config.dataset, config.task) for config in map(params.model, params.blocks)}
-    for of, task in sorted(tasks):
+    for of, task in params.contests:
         if dataset in (None, of):
             verdict = decide(workspace, params, of, task, force=force)
             print(f"{of}, {task}: {verdict.decision}. {' '.join(verdict.reasons)}")

@@ -64,6 +64,7 @@ def compare(
     """Compare models with each other; by default all of the workspace and the champions."""
     workspace = Workspace.find()
     from flows import comparison
+    from gen.steps.comparison import render
 
     found, unreached = comparison.collect(workspace, wanted or [])
     rows = comparison.rows(found)
@@ -81,7 +82,7 @@ def compare(
     if csv:
         _write_csv(csv, rows)
     if html:
-        files.write(html, comparison.page(found))
+        files.write(html, render(found))
         print(f"\nWrote {html}")
     if unreached:
         raise unreached

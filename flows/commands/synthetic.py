@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.images import Model, ModelOption, Seed, Truncation, one
+from flows.commands.images import ModelOption, Seed, Truncation
 from gen import files
 from gen.errors import UserError
 from gen.workspace import Workspace
@@ -19,8 +19,7 @@ DRAWS = 50
 
 def augment(
     out: Annotated[Path, typer.Option(help="A folder that is not there yet.")],
-    model: Model = None,
-    named: ModelOption = None,
+    model: ModelOption = None,
     each: Annotated[int, typer.Option("--per-class", min=1, help="Images of each class.")] = 100,
     seed: Seed = 0,
     truncation: Truncation = 1.0,
@@ -41,7 +40,7 @@ def augment(
     if out.exists():
         raise UserError(f"{out} is there already, and a dataset is made whole or not at all. Name a new folder.")
     workspace = Workspace.find()
-    generator = load(workspace, one(model, named), "sample")
+    generator = load(workspace, model, "sample")
     name = config.load(workspace.params_file).dataset(generator.dataset).extractor
     extractor = Extractor.load(workspace.extractor(name), generator.device)
     wanted = each * len(extractor.labels)

@@ -1,42 +1,17 @@
-"""Commands that look after a workspace: its budgets, its data, its disk, its health."""
+"""Commands that look after a workspace: its judge, its data, its disk, its health."""
 
-import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.completion import names
-from flows.terminal import duration, figure, hanging, narration, size, table
+from flows.terminal import figure, hanging, narration, size, table
 from gen.errors import BadParamsError
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
-    from flows.budgets import Budget
     from flows.luck import Recipe
-    from gen.config import Machine, Params
-
-
-def init(
-    minutes: Annotated[float, typer.Option(metavar="MINUTES", help="How long training them takes in all.")],
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Models; all by default.", autocompletion=names("models"))
-    ] = None,
-) -> None:
-    """Write budgets into params.yaml that this machine trains in so many minutes: it is timed first."""
-    workspace = Workspace.find()
-    if not 0 < minutes < math.inf:
-        raise BadParamsError(f"--minutes is {minutes:g}, but training takes some time. Give more than 0, such as 3.")
-    from flows import budgets, settings, speed, stages
-    from gen import config
-
-    with stages.exclusive(workspace):
-        params = settings.check(config.read_yaml(workspace.params_file))
-        wanted = {name: params.model(name) for name in models or params.blocks}
-        rates = speed.measure(workspace, params, list(wanted))
-        seconds = budgets.share(minutes, len(wanted), params.machine)
-        found = [budgets.budget(name, block, rates[name], seconds) for name, block in wanted.items()]
-        settings.edit(workspace.params_file, [setting for each in found for setting in each.settings()])
-    _show_budgets(found, params.machine)
+    from gen.config import Params
 
 
 def luck(
@@ -180,25 +155,6 @@ def _only(params: "Params") -> str:
     return next(iter(params.datasets))
 
 
-def _show_budgets(budgets: "list[Budget]", machine: "Machine") -> None:
-    from flows.slots import training_slots, wall_time
-
-    rows = [
-        (each.model, _rate(each.rate), f"{each.before:,}", f"{each.images:,}", duration(each.seconds))
-        for each in budgets
-    ]
-    columns = ("images/s", "old images", "new images", "about")
-    table(("model", *columns), rows, numbers=columns)
-    print()
-    for each in budgets:
-        if each.others:
-            changes = ", ".join(f"{key} is {value:,}" for key, value in each.others.items())
-            print(hanging(f"{each.model}: {changes} now, for more would be too long for its budget."))
-    at_once = min(training_slots(machine), len(budgets))
-    total = wall_time({each.model: each.seconds for each in budgets}, at_once)
-    print(f"Training takes about {duration(total)} in all, {at_once} at once, on this machine as it is now.")
-
-
 def _show_luck(recipes: "list[Recipe]") -> None:
     rows = [
         (
@@ -216,10 +172,6 @@ def _show_luck(recipes: "list[Recipe]") -> None:
     print()
     table(("model", "figure", *columns), rows, numbers=columns)
     print("\nBy luck: what one seed gains over another in one of twenty pairs, as a part of the way to the floor.")
-
-
-def _rate(images: float) -> str:
-    return f"{images:,.0f}" if images >= 100 else f"{images:.3g}"
 
 
 def _show_difference(workspace: Workspace, dataset: str, old: str, new: str) -> None:

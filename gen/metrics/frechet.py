@@ -9,10 +9,13 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gen.errors import TooFewImagesError
 
 VERSION = 1
+STRIPE = 256
+"""Columns of a product that are made at once."""
 Array = NDArray[np.float64]
 
 
@@ -27,7 +30,7 @@ class Gaussian:
 
     @cached_property
     def root(self) -> Array:
-        """A square root F [d, d] of the covariance, F F' = S, kept: the real side is compared with many.
+        """The lower triangular F [d, d] with F F' = S, the covariance; kept, for the real side is compared with many.
 
         That of Cholesky, which takes a thirtieth of the time of eigenvectors; by those where S is singular.
         """
@@ -37,7 +40,8 @@ class Gaussian:
         root, failed = torch.linalg.cholesky_ex(covariance)
         if failed:
             values, vectors = torch.linalg.eigh(covariance)
-            root = vectors * values.clamp(min=0).sqrt()
+            # What is left of an orthogonal factor is a square root as well.
+            root = torch.linalg.qr((vectors * values.clamp(min=0).sqrt()).T, mode="r").R.T
         return np.asarray(root.numpy())
 
 
@@ -98,9 +102,20 @@ def frechet_distance(real: Gaussian, other: Gaussian) -> float:
     """
     if not (np.isfinite(other.mean).all() and np.isfinite(other.covariance).all()):
         return float("nan")
-    root = torch.from_numpy(real.root)
-    product = root.T @ torch.from_numpy(other.covariance) @ root
-    # It looks at one triangle alone, so rounding cannot make it less than symmetric.
-    roots = torch.linalg.eigvalsh(product).clamp(min=0).sqrt()
+    # It looks at the lower triangle alone, so rounding cannot make it less than symmetric.
+    product = _lower_product(torch.from_numpy(real.root), torch.from_numpy(other.covariance))
+    roots = torch.linalg.eigvalsh(product, UPLO="L").clamp(min=0).sqrt()
     shift = real.mean - other.mean
     return float(shift @ shift + np.trace(real.covariance) + np.trace(other.covariance) - 2 * float(roots.sum()))
+
+
+def _lower_product(root: Tensor, covariance: Tensor) -> Tensor:
+    """The lower triangle of F' S F, for a lower triangular F; what stands above it means nothing.
+
+    By stripes that pass over the zeros: a third of the work of two whole products.
+    """
+    product = torch.zeros_like(covariance)
+    for start in range(0, len(root), STRIPE):
+        below, stripe = slice(start, None), slice(start, start + STRIPE)
+        product[below, stripe] = root[below, below].T @ (covariance[below, below] @ root[below, stripe])
+    return product

@@ -40,6 +40,8 @@ class Noise(Strict):
     """Image i depends on the seed and i alone."""
     start: int = Field(default=0, ge=0, le=LARGEST)
     """The number of the first image."""
+    truncation: float = Field(default=1.0, ge=0, le=1)
+    """Scales the noise: below 1 images are more usual and vary less."""
 
 
 class Images(Strict):
@@ -89,7 +91,7 @@ def build(in_use: InUse, bound: str, limits: Limits | None = None) -> Gate:
     @app.post("/generate", response_model=Pictures, responses=refused)
     async def generate(wanted: Noise) -> Response:
         """Images from noise."""
-        return await answer(lambda served: served.generated(wanted.n, wanted.seed, wanted.start))
+        return await answer(lambda served: served.generated(wanted.n, wanted.seed, wanted.start, wanted.truncation))
 
     @app.post("/reconstruct", response_model=Pictures, responses=refused)
     async def reconstruct(given: Images) -> Response:

@@ -51,9 +51,9 @@ class Served:
             "abilities": self.abilities,
         }
 
-    def generated(self, count: int, seed: int, start: int) -> bytes:
+    def generated(self, count: int, seed: int, start: int, truncation: float = 1.0) -> bytes:
         """The answer to /generate. Raises UserError when the model makes no images from noise."""
-        return self._answer(self.published.sample(count, seed, start))
+        return self._answer(self.published.sample(count, seed, start, truncation))
 
     def translated(self, images: Sequence[str], back: bool) -> bytes:
         """The answer to /translate. Raises UndecodableError, and UserError when the model does not translate."""

@@ -39,9 +39,14 @@ def compare(workspace: Workspace, params: Params) -> None:
     ranked = table(measured)
     with files.fresh_folder(workspace.compare) as folder:
         ranked.to_csv(folder / "table.csv", index=False, lineterminator="\n")
-        rows = ranked.astype(object).where(ranked.notna(), None).to_dict("records")
-        files.write_json(folder / "table.json", rows)
+        files.write_json(folder / "table.json", records(ranked))
         files.write_json(folder / "apart.json", apart(measured))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, None where there is no value."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def apart(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -49,18 +54,18 @@ def apart(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     found: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for model in measured:
         same_task = found.setdefault((model["task"], model["dataset"]), {})
-        same_task.setdefault(_deciding(model)["eval_id"], []).append(model)
+        same_task.setdefault(deciding(model)["eval_id"], []).append(model)
     said = []
     for (task, dataset), protocols in sorted(found.items()):
         for some, others in combinations(protocols.values(), 2):
             names, rest = (_listed([f"`{model['model']}`" for model in side]) for side in (some, others))
-            fields = differences(*(_deciding(side[0])["card"] for side in (some, others)))
+            fields = differences(*(deciding(side[0])["card"] for side in (some, others)))
             text = f"{rest} {_are(others)} not ranked with {names}: their eval cards differ in {_listed(fields)}."
             said.append({"task": task, "dataset": dataset, "text": text})
     return said
 
 
-def _deciding(model: Mapping[str, Any]) -> Mapping[str, Any]:
+def deciding(model: Mapping[str, Any]) -> Mapping[str, Any]:
     """The figure that a model is ranked by."""
     return next(figure for figure in model["figures"] if figure["name"] == model["rank_by"])
 

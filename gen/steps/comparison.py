@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from gen import changes, charts, files
-from gen.pictures import Picture, shown
-from gen.steps.compare import apart
+from gen import charts, clock, files, pages
+from gen.pictures import shown
+from gen.steps.compare import apart, deciding
 from gen.steps.publish import flat
 
 TEMPLATE = "comparison.html.j2"
@@ -31,6 +30,11 @@ class Compared:
     """What `evaluate` wrote: metrics.json and grids."""
     provenance: Path | None
     """Where it was made, and how long that took."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Its metrics.json, under its name here. Raises UserError when it is missing or no JSON."""
+        return {**files.read_json(self.evaluate / "metrics.json"), "model": self.name}
 
 
 @dataclass(frozen=True)
@@ -53,37 +57,25 @@ class Group:
 
 def render(models: Sequence[Compared]) -> str:
     """The page. Raises UserError when files of a model are missing or no JSON."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gen", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"figure": changes.figure}
     rows = [_row(model) for model in models]
     contests = sorted({(row["metrics"]["dataset"], row["metrics"]["task"]) for row in rows})
     groups = [_group(rows, *contest) for contest in contests]
-    return environment.get_template(TEMPLATE).render(groups=groups, models=models)
+    return pages.render(TEMPLATE, groups=groups, models=models)
 
 
 def _row(model: Compared) -> dict[str, Any]:
-    metrics = files.read_json(model.evaluate / "metrics.json")
+    metrics = model.metrics
     identity = files.read_json(model.train / "run.json")
     made = files.read_json(model.provenance) if model.provenance and model.provenance.exists() else {}
     return {
         "name": model.name,
         "metrics": metrics,
-        "deciding": next(figure for figure in metrics["figures"] if figure["name"] == metrics["rank_by"]),
+        "deciding": deciding(metrics),
         "params": flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
         "journal": list(files.Journal.read(model.train / "journal.jsonl")),
         "made": made,
-        "picture": next(filter(None, (_picture(model.evaluate / name, name) for name in GRIDS)), None),
+        "picture": next(filter(None, (shown(model.evaluate / name, GRIDS[name], ROOM) for name in GRIDS)), None),
     }
-
-
-def _picture(path: Path, name: str) -> Picture | None:
-    return shown(path, GRIDS[name], ROOM)
 
 
 def _group(rows: Sequence[dict[str, Any]], dataset: str, task: str) -> Group:
@@ -93,7 +85,6 @@ def _group(rows: Sequence[dict[str, Any]], dataset: str, task: str) -> Group:
     for row, color in zip(ours, charts.colors(len(ours)), strict=True):
         row["color"] = color
     names = dict.fromkeys(figure["name"] for row in ours for figure in row["metrics"]["figures"])
-    told = [{**row["metrics"], "model": row["name"]} for row in ours]
     return Group(
         dataset=dataset,
         task=task,
@@ -102,7 +93,7 @@ def _group(rows: Sequence[dict[str, Any]], dataset: str, task: str) -> Group:
         figures={name: [_figure(row, name) for row in ours] for name in names},
         differing=_differing([row["params"] for row in ours]),
         curves=_curves(ours),
-        apart=[note["text"] for note in apart(told)],
+        apart=[note["text"] for note in apart([row["metrics"] for row in ours])],
     )
 
 
@@ -125,22 +116,19 @@ def _differing(params: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
 
 def _curves(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Markup, Markup | None]]:
     """A chart for each loss, a line for each model that has it."""
-    series: dict[str, list[tuple[str, list[tuple[float, float]], float | None]]] = {}
+    seen: dict[str, list[tuple[str, list[tuple[float, float]]]]] = {}
+    timed: dict[str, list[tuple[str, list[tuple[float, float]]]]] = {}
     for row in rows:
         for name, points in charts.series(row["journal"]).items():
-            series.setdefault(name, []).append((row["color"], points, _pace(row)))
-    return [(_chart(name, lines), _chart_over_time(name, lines)) for name, lines in series.items()]
-
-
-def _pace(row: Mapping[str, Any]) -> float | None:
-    """Seconds for one image, on average: the journal knows no clock."""
-    return row["made"]["seconds"] / row["journal"][-1]["images"] if row["made"] and row["journal"] else None
-
-
-def _chart(name: str, lines: Sequence[tuple[str, list[tuple[float, float]], float | None]]) -> Markup:
-    return charts.lines(name, [(color, points) for color, points, _ in lines], "images seen")
-
-
-def _chart_over_time(name: str, lines: Sequence[tuple[str, list[tuple[float, float]], float | None]]) -> Markup | None:
-    timed = [(color, [(x * pace, y) for x, y in points]) for color, points, pace in lines if pace]
-    return charts.lines(name, timed, "seconds") if timed else None
+            seen.setdefault(name, []).append((row["color"], points))
+            if row["made"]:
+                seconds = clock.seconds_at(row["made"], [images for images, _ in points])
+                later = list(zip(seconds, (value for _, value in points), strict=True))
+                timed.setdefault(name, []).append((row["color"], later))
+    return [
+        (
+            charts.lines(name, lines, "images seen"),
+            charts.lines(name, timed[name], "seconds") if name in timed else None,
+        )
+        for name, lines in seen.items()
+    ]

@@ -46,9 +46,8 @@ def find_drift(workspace: Workspace, params: Params, dataset: str, store: Store 
     known, a retrain is due. Raises UserError when the images or the extractor are not here.
     """
     images = pin.images_digest(workspace.raw(dataset))
-    configs = map(params.model, params.blocks)
     found = []
-    for task in sorted({config.task for config in configs if config.dataset == dataset}):
+    for task in [task for of, task in params.contests if of == dataset]:
         finding = _find(workspace, params, dataset, task, store)
         files.write_json(workspace.drift(dataset, task), {"images": images, **asdict(finding)})
         found.append(finding)

@@ -20,6 +20,7 @@ from gen.reference import Reference
 from gen.ruling import Standard
 from gen.runs import Identity
 from gen.signing import Signer
+from gen.steps.exports import are_known, exports
 from gen.steps.lineage import lineage
 from gen.steps.publish import publish
 from gen.tracking import registry
@@ -135,6 +136,8 @@ def _register(workspace: Workspace, params: Params, model: str, store: Store, fo
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
     digest = files.manifest_digest(workspace.published(model))
     version = registry.register(store, name, key, run, digest, tags)
+    if not are_known(version.tags):
+        registry.annotate(store, version, exports(workspace.published(model)))
     signer = Signer.from_environment()
     return registry.sign(store, version, signer) if signer and version.signer != signer.public else version
 
@@ -198,7 +201,7 @@ def _decide(case: Case, store: Store, folder: Path, known: Verdict | None) -> Ve
     # What made a model the champion is worth more than the note that it still is.
     if not (known and champion and known.challenger.key == challenger.key == champion.key):
         _write(case, folder, verdict, prepared, [challenger, champion])
-        registry.record_verdict(store, case.challenger, _tags(verdict))
+        registry.annotate(store, case.challenger, _tags(verdict))
     return verdict
 
 

@@ -4,29 +4,35 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gen import artifact, card, files, mlmodel
+from gen import artifact, card, clock, files, mlmodel
+from gen.clock import Reading
 from gen.config import Params
 from gen.errors import UserError
 from gen.tracking import runs
+from gen.tracking.retrains import Retrain
 from gen.tracking.runs import Point, Record, TrainedOn
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
 
-FORMAT = 2
+FORMAT = 3
 """Of a published model: it is raised when its files change, so that MLflow gets the new ones."""
 
 
-def publish(workspace: Workspace, params: Params, model: str, store: Store | None = None) -> str:
+def publish(
+    workspace: Workspace, params: Params, model: str, store: Store | None = None, retrain: Retrain | None = None
+) -> str:
     """Make MLflow hold the run of `model`, as trained and evaluated in this workspace; returns the run's id.
 
-    Doing it twice, or into a fresh database, gives the same run. Raises UserError when the model is not evaluated yet
-    or its files were changed, TrackingUnavailable when MLflow does not answer.
+    Doing it twice, or into a fresh database, gives the same run; a new one is nested in that of `retrain`. Raises
+    UserError when the model is not evaluated yet or its files were changed, TrackingUnavailable when MLflow does not
+    answer.
     """
     record = describe(workspace, params, model)
-    return runs.publish(store or connect(workspace), record)
+    return runs.publish(store or connect(workspace), record, retrain)
 
 
 def run_key(workspace: Workspace, model: str) -> str:
@@ -93,7 +99,12 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
         training=identity["key"],
         params=flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
         tags=_tags(metrics, provenance) | _space(metrics, params.dataset(dataset).extractor),
-        points=[*_curves(journal, start, end), *_figures(metrics, journal[-1]["images"], end)],
+        points=[
+            *_curves(journal, provenance, start),
+            *_best(journal, provenance, end),
+            *_figures(metrics, journal[-1]["images"], end),
+            *_system(provenance, start),
+        ],
         dataset=TrainedOn(
             name=dataset,
             digest=identity["inputs"][workspace.prepared(dataset).relative_to(workspace.root).as_posix()],
@@ -133,13 +144,38 @@ def _space(metrics: Mapping[str, Any], name: str) -> dict[str, str]:
     return {"extractor": name, "extractor_digest": ", ".join(sorted(digests))}
 
 
-def _curves(journal: Sequence[Mapping[str, Any]], start: int, end: int) -> Iterator[Point]:
-    """Losses and `select/...` over images seen. The journal knows no clock: times are spread over the training."""
-    for record in journal:
-        time = start + (end - start) * record["images"] // journal[-1]["images"]
+def _curves(journal: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], start: int) -> Iterator[Point]:
+    """Losses and `select/...` over images seen, and over the time that the provenance's clock tells."""
+    seconds = clock.seconds_at(provenance, [record["images"] for record in journal])
+    for record, passed in zip(journal, seconds, strict=True):
+        time = start + int(1000 * passed)
         for group, values in (("loss", record["losses"]), ("select", record.get("select", {}))):
             for name, value in values.items():
                 yield Point(f"{group}/{name}", value, record["images"], time)
+
+
+def _best(journal: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], end: int) -> Iterator[Point]:
+    """What the published step was chosen by: `best/kernel`, apart from the last value of `select/kernel`."""
+    chosen = provenance["published_after"]
+    measured = [record["select"] for record in journal if "select" in record and record["images"] == chosen]
+    for name, value in measured[-1].items() if measured else ():
+        yield Point(f"best/{name}", value, chosen, end)
+
+
+def _system(provenance: Mapping[str, Any], start: int) -> Iterator[Point]:
+    """What the training took of the machine, under the names that MLflow shows as system metrics."""
+    readings = [Reading(*reading) for reading in provenance["clock"]]
+    for before, now in pairwise([Reading(0, 0.0, 0.0, 0, 0), *readings]):
+        passed = max(now.seconds - before.seconds, 1e-3)
+        values = {
+            "images_per_second": (now.images - before.images) / passed,
+            "processor_percent": 100 * (now.processor_seconds - before.processor_seconds) / passed,
+            "memory_megabytes": now.memory_bytes / 1e6,
+        }
+        if now.accelerator_bytes:
+            values["accelerator_megabytes"] = now.accelerator_bytes / 1e6
+        for name, value in values.items():
+            yield Point(f"system/{name}", value, now.images, start + int(1000 * now.seconds))
 
 
 def _figures(metrics: Mapping[str, Any], step: int, end: int) -> Iterator[Point]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gen import files, images, origin, parallel, seen, selection, unfinished
+from gen import clock, files, images, origin, parallel, seen, selection, unfinished
 from gen.artifact import CONFIG, CRITICS, SEEN, WEIGHTS, Published
 from gen.batches import opened
 from gen.config import Machine, Params
@@ -140,7 +140,8 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
             facts = {"model": name, "images": config.images, "published_after": training.images}
             facts |= {"threads": machine.threads, "processes": job.team.size, "begun_from": job.begun.words}
             facts |= {"resumed_at": kept.resumed_at, "inexact": kept.inexact}
-            write_provenance(workspace.provenance(name), workspace.root, kept.seconds, machine.device, facts)
+            facts |= {"clock": kept.clock.readings, "peak_memory_bytes": clock.peak()}
+            write_provenance(workspace.provenance(name), workspace.root, kept.clock.seconds, machine.device, facts)
             kept.discard()
 
 

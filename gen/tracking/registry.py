@@ -96,9 +96,9 @@ def sign(store: Store, version: Version, signer: Signer) -> Version:
         return _one(store, version.name, version.number)
 
 
-def record_verdict(store: Store, version: Version, tags: Mapping[str, str]) -> None:
-    """Write what the judge decided on a version. Raises TrackingUnavailable."""
-    with store.asking(f"recording the verdict on `{version.name}`"):
+def annotate(store: Store, version: Version, tags: Mapping[str, str]) -> None:
+    """Write down what was found out about a version. Raises TrackingUnavailable."""
+    with store.asking(f"writing tags of `{version.name}`"):
         for tag, value in tags.items():
             store.client.set_model_version_tag(version.name, str(version.number), tag, value)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from gen import files
 from gen.tracking import live
+from gen.tracking.retrains import Retrain, nested
 from gen.tracking.store import Store
 
 KEY = "genflows.key"
@@ -64,10 +65,11 @@ class Record:
     """Milliseconds since 1970."""
 
 
-def publish(store: Store, record: Record) -> str:
+def publish(store: Store, record: Record, retrain: Retrain | None = None) -> str:
     """Make MLflow hold the run of `record`, and return the run's id. Done before, it changes nothing.
 
-    A run that a killed publisher left half-written is replaced. Raises TrackingUnavailable.
+    A new run is nested in that of `retrain`; one that a killed publisher left half-written is replaced. Raises
+    TrackingUnavailable.
     """
     with files.lock(store.lock("publish")), store.asking(f"publishing `{record.name}`"):
         for run in _with_key(store, record.key):
@@ -75,7 +77,7 @@ def publish(store: Store, record: Record) -> str:
                 live.end(store, record.training)
                 return str(run.info.run_id)
             store.client.delete_run(run.info.run_id)
-        written = _write(store, record)
+        written = _write(store, record, nested(store, retrain) if retrain else {})
         live.end(store, record.training)
         return written
 
@@ -85,9 +87,9 @@ def _with_key(store: Store, key: str) -> list[Run]:
     return list(store.client.search_runs([store.experiment], f"tags.`{KEY}` = '{key}'", order_by=["attributes.run_id"]))
 
 
-def _write(store: Store, record: Record) -> str:
+def _write(store: Store, record: Record, parent: Mapping[str, str]) -> str:
     client = store.client
-    tags = {**record.tags, KEY: record.key}
+    tags = {**record.tags, **parent, KEY: record.key}
     run = client.create_run(store.experiment, start_time=record.start, tags=tags, run_name=record.name).info.run_id
     params = [Param(name, value[:LONGEST_PARAM]) for name, value in record.params.items()]
     for start in range(0, len(params), PARAMS_OF_A_BATCH):

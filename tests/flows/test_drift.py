@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from flows import plan
 from flows.outcome import Outcome
 from flows.retraining import retrain
 from gen import files, pin
-from gen.images import write_png
-from gen.workspace import Workspace
 from tests.conftest import make_workspace
+from tests.flows import boxes
+from tests.flows.boxes import add_images, quiet
 from tests.gen.fabricated import drawn
 
 pytestmark = [
@@ -19,29 +18,18 @@ pytestmark = [
     pytest.mark.usefixtures("prefect"),
 ]
 
-PARAMS = """\
-machine: {device: cpu, threads: 1}
-datasets:
-  boxes: {source: {kind: folder, path: images}, size: 16, channels: 1, extractor: boxes, feature_dim: 16,
-          extractor_images: 640}
+PARAMS = (
+    boxes.PARAMS
+    + """\
 models:
   gan: {family: gan, dataset: boxes, network: dcgan, init: champion-of-boxes, latent_dim: 4, width: 4, images: 64,
         batch: 16, learning_rate: 0.0002, log_every: 32, checkpoint_every: 32}
   vae: {family: vae, dataset: boxes, network: convolutional, init: random, latent_dim: 4, width: 4, images: 1024,
         batch: 16, learning_rate: 0.003, log_every: 128, checkpoint_every: 256}
-judge: {samples: 64, seed: 0, resamples: 10}
 retrain: {when: drifted}
 """
+)
 TRAININGS = ["train@gan", "train@vae"]
-
-
-def quiet(_: str) -> None:
-    """Say nothing."""
-
-
-def add_images(made: Workspace, pixels: np.ndarray, name: str) -> None:
-    for number, image in enumerate(pixels):
-        write_png(made.root / "images" / f"{name}-{number}.png", image)
 
 
 def states(outcome: Outcome) -> dict[str, str]:

@@ -14,7 +14,6 @@ from flows import following
 from flows.stages import Orchestration, Stage
 from gen import files
 from gen.steps.publish import publish
-from gen.tracking.environment import SETTINGS
 from gen.tracking.live import Preview, previews
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
@@ -24,12 +23,6 @@ from tests.gen import fabricated
 
 KEY = "0123456789abcdef"
 STAGE = Stage("train@vae", "true", (), ("runs/train/vae", "runs/provenance/vae.json"), frozenset(), Orchestration())
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from flows.outcome import Outcome
 from flows.retraining import retrain
 from gen import files
 from gen.errors import BusyError, UserError
+from gen.tracking.store import connect
 from gen.workspace import Workspace
 from tests.conftest import ROOT, environment
 from tests.flows.toy import GRAPH, allow, eventually, make_toy, processes
@@ -55,6 +56,7 @@ RETRAIN = """
 import sys
 from pathlib import Path
 from flows.retraining import retrain
+from gen.tracking.store import connect
 from gen.workspace import Workspace
 
 if __name__ == "__main__":
@@ -259,6 +261,12 @@ def test_the_whole_way_then_nothing_then_one_model_alone(tiny: Workspace, finish
     }
     assert tiny.report.stat().st_size > 10_000
     assert outputs(tiny) == outputs(finished), "flow and `dvc repro` make the same bytes"
+    store = connect(tiny)
+    runs = store.client.search_runs([store.experiment])
+    (parent,) = {run.data.tags["mlflow.parentRunId"] for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert len(runs) == 1 + len(first.trained)
+    assert {"report.html", "table.csv"} == {each.path for each in store.client.list_artifacts(parent)}
+    assert store.client.get_run(parent).data.tags["summary"] == first.summary
 
     second = retrain(tiny, say=quiet)
     assert second.exit_code == 0, second.summary

@@ -8,9 +8,10 @@ import pytest
 from flows.outcome import Outcome
 from flows.retraining import retrain
 from gen import files, pin
-from gen.images import write_png
 from gen.workspace import Workspace
 from tests.conftest import cloned, make_workspace, run
+from tests.flows import boxes
+from tests.flows.boxes import add_images, quiet
 from tests.gen.fabricated import drawn
 
 pytestmark = [
@@ -18,27 +19,16 @@ pytestmark = [
     pytest.mark.usefixtures("prefect"),
 ]
 
-PARAMS = """\
-machine: {device: cpu, threads: 1}
-datasets:
-  boxes: {source: {kind: folder, path: images}, size: 16, channels: 1, extractor: boxes, feature_dim: 16,
-          extractor_images: 640}
+PARAMS = (
+    boxes.PARAMS
+    + """\
 models:
   vae: {family: vae, dataset: boxes, network: convolutional, latent_dim: 4, width: 4, images: 1024, batch: 16,
         learning_rate: 0.003, log_every: 128, checkpoint_every: 256, init: champion-of-boxes,
         refresh: {images: 256, learning_rate: 0.0005, checkpoint_every: 128}}
-judge: {samples: 64, seed: 0, resamples: 10}
 """
+)
 NAME = "champion-of-boxes"
-
-
-def quiet(_: str) -> None:
-    """Say nothing."""
-
-
-def add_images(made: Workspace, count: int, seed: int) -> None:
-    for number, pixels in enumerate(drawn(count, seed)):
-        write_png(made.root / "images" / f"{seed}-{number}.png", pixels)
 
 
 def states(outcome: Outcome) -> dict[str, str]:
@@ -54,7 +44,7 @@ def seen(made: Workspace) -> list[int]:
 @pytest.mark.timeout(600)
 def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "workspace", PARAMS)
-    add_images(made, 400, seed=1)
+    add_images(made, drawn(400, seed=1), "first")
     first = retrain(made, say=quiet)
     assert first.exit_code == 0, first.summary
     assert [judged.decision for judged in first.verdicts] == ["promote"]
@@ -66,7 +56,7 @@ def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -
     assert set(states(second).values()) - {"ran"} == {"cached"}
     assert {name for name, state in states(second).items() if state == "ran"} == {"report"}
 
-    add_images(made, 100, seed=2)
+    add_images(made, drawn(100, seed=2), "second")
     said: list[str] = []
     third = retrain(made, say=said.append)
     assert third.exit_code == 0, third.summary

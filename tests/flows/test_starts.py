@@ -10,14 +10,10 @@ from gen import config, files, pin
 from gen.config import Params
 from gen.errors import UserError
 from gen.pin import Pin
-from gen.steps.publish import describe, publish
-from gen.tracking import registry
-from gen.tracking.environment import SETTINGS
-from gen.tracking.promotion import promote
 from gen.tracking.store import TrackingUnavailable, connect
 from gen.workspace import Workspace
 from tests.conftest import run
-from tests.gen import fabricated
+from tests.gen import fabricated, registering
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 
@@ -42,10 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def here(trained: Path, tmp_path: Path) -> Workspace:
     """A copy with git, DVC and a snapshot of its own."""
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
     made = Workspace(Path(shutil.copytree(trained, tmp_path / "here")))
     run(made.root, "git", "init", "-q")
     run(made.root, "dvc", "init", "-q")
@@ -63,12 +57,7 @@ def params(made: Workspace) -> Params:
 
 def promoted(made: Workspace, model: str) -> str:
     """Make a model the champion: `digits-sample/N`."""
-    store, values = connect(made), params(made)
-    run_id, key = publish(made, values, model, store), describe(made, values, model).key
-    digest = files.manifest_digest(made.published(model))
-    version = registry.register(store, "digits-sample", key, run_id, digest, {"model": model})
-    before = registry.champion(store, "digits-sample")
-    promote(store, version, before.number if before else None, "test")
+    version = registering.promoted(connect(made), made, params(made), model)
     return f"{version.name}/{version.number}"
 
 

@@ -22,7 +22,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[Compared]:
     for model, value in (("dcgan", 30.0), ("vae", 20.0)):
         fabricated.trained(workspace, params, model)
         fabricated.evaluated(workspace, model, value)
-        files.write_json(workspace.provenance(model), {"seconds": 12.0})
         found.append(Compared(model, workspace.train(model), workspace.evaluate(model), workspace.provenance(model)))
     return found
 
@@ -87,4 +86,6 @@ def test_browser_shows_any_number_without_sideways_scrolling(
     two: list[Compared], count: int, width: int, tmp_path: Path
 ) -> None:
     page = render(many(two, count)).replace("<details>", "<details open>")
-    assert browser.measured(page, width, tmp_path) == {"window": width, "page": width, "wide": [], "empty": 0}
+    with browser.browser() as tab:
+        tab.show(page, width, tmp_path)
+        assert tab.layout() == {"window": width, "page": width, "wide": [], "empty": 0}

@@ -1,7 +1,6 @@
 """Drift of real snapshots against real champions; where something is not known, a retrain is due and it says why."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +12,21 @@ from gen.errors import UserError
 from gen.features import Extractor
 from gen.snapshot import Picture
 from gen.steps.drift import Finding, find_drift
-from gen.steps.publish import describe, publish
-from gen.tracking import registry
-from gen.tracking.environment import SETTINGS
-from gen.tracking.promotion import promote
 from gen.tracking.store import connect
 from gen.workspace import Workspace
 from tests.gen import fabricated
+from tests.gen.registering import promoted
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Params]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Params]:
     """A VAE on boxes and a translator, trained, and champions of their tasks."""
     workspace, params = fabricated.workspace(tmp_path_factory.mktemp("drift"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        for model, name in (("vae", "digits-sample"), ("edges2digits", "edges2digits-translate")):
-            fabricated.trained(workspace, params, model)
-            fabricated.evaluated(workspace, model, 30.0)
-            promoted(workspace, params, model, name)
-        yield workspace, params
-
-
-def promoted(made: Workspace, params: Params, model: str, name: str) -> None:
-    store = connect(made)
-    run, key = publish(made, params, model, store), describe(made, params, model).key
-    version = registry.register(store, name, key, run, files.manifest_digest(made.published(model)), {"model": model})
-    before = registry.champion(store, name)
-    promote(store, version, before.number if before else None, "test")
+    for model in ("vae", "edges2digits"):
+        fabricated.trained(workspace, params, model)
+        fabricated.evaluated(workspace, model, 30.0)
+        promoted(connect(workspace), workspace, params, model)
+    return workspace, params
 
 
 def bring(made: Workspace, dataset: str = "digits", **domains: np.ndarray) -> None:
@@ -145,7 +130,7 @@ def test_a_champion_of_before_says_nothing_of_its_images(made: tuple[Workspace, 
     run = files.read_json(folder / "run.json")
     files.write_json(folder / "run.json", {**run, "key": "0" * 64})
     files.write_manifest(folder)
-    promoted(workspace, params, "vae", "digits-sample")
+    promoted(connect(workspace), workspace, params, "vae")
     bring(workspace, images=fabricated.drawn(200, seed=5))
     finding = found(made)
     assert finding.due

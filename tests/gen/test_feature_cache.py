@@ -16,7 +16,6 @@ from gen.images import Pixels
 from gen.metrics.distribution import Features
 from gen.steps.evaluate import evaluate
 from gen.steps.judge import judge
-from gen.tracking.environment import SETTINGS
 from gen.workspace import Workspace
 from tests.gen.world import bars, small_extractor
 
@@ -100,11 +99,7 @@ def test_many_at_once_find_or_make_the_same(extractor: Extractor, tmp_path: Path
     assert len(entries(tmp_path)) == 1
 
 
-def test_the_judge_computes_no_features_of_what_was_measured(
-    copied: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
+def test_the_judge_computes_no_features_of_what_was_measured(copied: Workspace) -> None:
     params = config.load(copied.params_file)
     before = {model: files.contents(copied.evaluate(model)) for model in ("gan", "vae")}
     for model in ("gan", "vae"):

@@ -14,6 +14,7 @@ import torch
 from gen import artifact, config, files
 from gen.config import Params, Promotion
 from gen.errors import UserError
+from gen.exporting import TOLERANCE
 from gen.extractors import lenet
 from gen.features import Extractor
 from gen.judge import Verdict
@@ -24,19 +25,12 @@ from gen.steps.judge import judge, ranked, read
 from gen.steps.reference import reference
 from gen.steps.train import train
 from gen.tensors import write_tensors
-from gen.tracking.environment import SETTINGS
 from gen.tracking.promotion import history, rollback
 from gen.tracking.registry import champion, version, versions
 from gen.tracking.store import TrackingUnavailable, connect
 from gen.workspace import Workspace
 
 NAME = "digits-sample"
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
 
 
 def with_block(params: Params, model: str, **changes: Any) -> Params:
@@ -95,6 +89,7 @@ def test_first_sound_model_becomes_champion(copied: Workspace) -> None:
     expected = {"model": model, "dataset": "digits", "task": "sample", "metric": "frechet", "verdict": "promote"}
     assert found.tags.items() >= expected.items()
     assert float(found.tags["value"]) == verdict.challenger.value
+    assert float(found.tags["export.torch"]) <= TOLERANCE
     folder = copied.verdict("digits", "sample")
     assert {path.name for path in folder.iterdir()} == {"verdict.json", "run.json", "challenger.png", "manifest.json"}
     assert on_file(copied) == verdict

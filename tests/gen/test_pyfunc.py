@@ -13,15 +13,14 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from gen import artifact, files, images
+from gen import files, images, use
 from gen.errors import UserError
-from gen.steps.publish import assemble, describe, publish
+from gen.steps.publish import assemble
 from gen.tracking import registry
-from gen.tracking.environment import SETTINGS
-from gen.tracking.promotion import promote
 from gen.tracking.store import connect
 from gen.workspace import Workspace
 from tests.gen import fabricated
+from tests.gen.registering import promoted
 
 # MLflow warns of its own type hints when its loader is imported.
 pytestmark = [
@@ -35,19 +34,14 @@ MODELS = {"dcgan": "digits-sample", "edges2digits": "edges2digits-translate"}
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A sampler and a translator, each the champion of its task."""
     made, params = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        store = connect(made)
-        for model, name in MODELS.items():
-            fabricated.trained(made, params, model)
-            fabricated.evaluated(made, model, 30.0)
-            run, key = publish(made, params, model, store), describe(made, params, model).key
-            digest = files.manifest_digest(made.published(model))
-            promote(store, registry.register(store, name, key, run, digest, {}), None, "test")
-        mlflow.set_tracking_uri(store.uri)
-        yield made
-        mlflow.set_tracking_uri(None)
+    store = connect(made)
+    for model in MODELS:
+        fabricated.trained(made, params, model)
+        fabricated.evaluated(made, model, 30.0)
+        promoted(store, made, params, model)
+    mlflow.set_tracking_uri(store.uri)
+    yield made
+    mlflow.set_tracking_uri(None)
 
 
 def loaded(name: str) -> Any:
@@ -64,16 +58,16 @@ def encoded(pixels: np.ndarray) -> list[str]:
 
 
 def test_sampler_gives_the_images_of_each_rows_seed(workspace: Workspace) -> None:
-    model, published = loaded("digits-sample"), artifact.load(workspace.train("dcgan"))
+    model, published = loaded("digits-sample"), use.load(workspace.train("dcgan"))
     made = decoded(model.predict(pd.DataFrame({"n": [3, 2], "seed": [7, 8]})))
-    expected = np.concatenate([published.generate(3, seed=7), published.generate(2, seed=8)])
+    expected = np.concatenate([published.sample(3, seed=7), published.sample(2, seed=8)])
     assert np.array_equal(made, expected)
-    assert np.array_equal(decoded(model.predict({"n": 2, "seed": 8})), published.generate(2, seed=8))
-    assert np.array_equal(decoded(model.predict({"n": 1})), published.generate(1, seed=0))
+    assert np.array_equal(decoded(model.predict({"n": 2, "seed": 8})), published.sample(2, seed=8))
+    assert np.array_equal(decoded(model.predict({"n": 1})), published.sample(1, seed=0))
 
 
 def test_translator_takes_and_gives_pngs(workspace: Workspace) -> None:
-    model, published = loaded("edges2digits-translate"), artifact.load(workspace.train("edges2digits"))
+    model, published = loaded("edges2digits-translate"), use.load(workspace.train("edges2digits"))
     pixels = fabricated.drawn(3, seed=1)
     table = pd.DataFrame({"png": encoded(pixels)})
     assert np.array_equal(decoded(model.predict(table)), published.translate(pixels))

@@ -251,4 +251,6 @@ def test_browser_shows_it_without_sideways_scrolling(
     profile["source"]["description"] = "images of /a/folder/with/a/name/that/does/not/end" * 4
     files.write_json(workspace.prepared("digits") / "profile.json", profile)
     page = render(workspace, params, unsent=["publish dcgan"]).replace("<details>", "<details open>")
-    assert browser.measured(page, width, tmp_path) == {"window": width, "page": width, "wide": [], "empty": 0}
+    with browser.browser() as tab:
+        tab.show(page, width, tmp_path)
+        assert tab.layout() == {"window": width, "page": width, "wide": [], "empty": 0}

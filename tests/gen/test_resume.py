@@ -77,7 +77,11 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     assert said[0] == f"{model}  goes on from {newest.facts['counters']['images']:,} images"
     assert outcome(made, model) == uninterrupted[family]
     assert not list((made.private / "checkpoints").glob("*/"))
-    assert files.read_json(made.provenance(model))["resumed_at"] == [newest.facts["counters"]["images"]]
+    provenance = files.read_json(made.provenance(model))
+    assert provenance["resumed_at"] == [newest.facts["counters"]["images"]]
+    journal = files.Journal.read(made.train(model) / "journal.jsonl")
+    assert [images for images, *_ in provenance["clock"]] == [each["images"] for each in journal if each["losses"]]
+    assert [seconds for _, seconds, *_ in provenance["clock"]] == sorted({each[1] for each in provenance["clock"]})
 
 
 def test_what_is_over_is_removed_at_once_or_not_at_all(tmp_path: Path, uninterrupted: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """Signatures: made with a real key, checked at every door, and no way back to none."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from gen.config import Params
 from gen.errors import UserError
 from gen.signing import SIGNING_KEY, TRUSTED_KEY, Signer
 from gen.steps.publish import describe, publish
-from gen.tracking.environment import SETTINGS
 from gen.tracking.promotion import promote, rollback
 from gen.tracking.registry import Version, champion, fetch, register, sign
 from gen.tracking.store import Store, connect
@@ -24,15 +22,12 @@ NAME = "digits-sample"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Params]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Params]:
     made, params = fabricated.workspace(tmp_path_factory.mktemp("made"))
     for model in ("dcgan", "vae"):
         fabricated.trained(made, params, model)
         fabricated.evaluated(made, model, 30.0)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        yield made, params
+    return made, params
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,15 @@ from gen import artifact, files
 from gen.config import Params
 from gen.errors import UserError
 from gen.steps.publish import describe, publish
-from gen.tracking import promotion
-from gen.tracking.environment import SETTINGS
+from gen.tracking import promotion, retrains
 from gen.tracking.promotion import ChampionMovedError, promote, rollback
 from gen.tracking.registry import Version, champion, fetch, register, version, versions
+from gen.tracking.retrains import Retrain
 from gen.tracking.runs import COMPLETE, KEY
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
 from tests.gen import fabricated
 from tests.gen.rivals import NAME, RACERS, publish_dcgan, race
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +77,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "kept")]
-    environment = {**os.environ, **SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
     url = f"http://127.0.0.1:{port}"
@@ -183,6 +178,38 @@ def test_run_holds_everything(workspace: Workspace, params: Params, store: Store
     }
     assert names >= {"evaluate/metrics.json", "evaluate/samples.png"}
     assert names >= {f"images/samples+step+{step}.png" for step in (0, 32, 64)}
+
+
+def test_run_tells_the_published_step_from_the_last_and_what_it_took(
+    workspace: Workspace, params: Params, store: Store
+) -> None:
+    seen = content(store, publish(workspace, params, "vae", store))["metrics"]
+    made = files.read_json(workspace.provenance("vae"))
+    measured = {step: value for value, step, _ in seen["select/kernel"]}
+    assert [point[:2] for point in seen["best/kernel"]] == [
+        (measured[made["published_after"]], made["published_after"])
+    ]
+    start = 1000 * int(datetime.fromisoformat(made["started"]).timestamp())
+    (loss, *_) = (points for name, points in seen.items() if name.startswith("loss/"))
+    assert [time - start for _, _, time in loss] == [int(1000 * row[1]) for row in made["clock"]]
+    assert [point[1] for point in seen["system/memory_megabytes"]] == [16, 32, 48, 64]
+    assert all(value > 0 for value, *_ in seen["system/images_per_second"])
+
+
+def test_models_of_one_retrain_are_nested_in_it(workspace: Workspace, params: Params, store: Store) -> None:
+    first, second = (Retrain(key, datetime(2026, 3, 1, 4, 30, tzinfo=UTC)) for key in ("first", "second"))
+    retrains.end(store, first, {}, [], failed=False)
+    assert store.client.search_runs([store.experiment]) == [], "where nothing was published there is nothing to show"
+    nested = [publish(workspace, params, model, store, first) for model in ("dcgan", "vae")]
+    assert publish(workspace, params, "vae", store, second) == nested[1], "it stays where it was"
+    retrains.end(store, first, {"digits-sample": "promote"}, [workspace.params_file], failed=True)
+    parents = {store.client.get_run(run).data.tags["mlflow.parentRunId"] for run in nested}
+    found = store.client.get_run(parents.pop())
+    assert parents == set()
+    assert (found.info.run_name, found.info.status) == ("retrain 2026-03-01 04:30", "FAILED")
+    assert found.data.tags["digits-sample"] == "promote"
+    assert [each.path for each in store.client.list_artifacts(found.info.run_id)] == ["params.yaml"]
+    assert len(store.client.search_runs([store.experiment])) == 3
 
 
 def test_published_twice_is_the_same_run_with_nothing_doubled(

@@ -1,6 +1,5 @@
 """The page, in a real browser: it shows what the server answers, by keyboard too, and on a narrow screen."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +7,11 @@ import pytest
 
 from gen.images import write_png
 from tests.gen import fabricated
-from tests.gen.serving.browser import CHROMIUM, Tab, browser
+from tests.gen.browser import Tab, browser, needed
 from tests.gen.serving.process import Serving, as_text
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+pytestmark = needed
 SHOWN = "[...document.querySelectorAll('{}')].map(i => i.src.split(',')[1])"
-WIDE = """JSON.stringify([innerWidth, document.documentElement.scrollWidth,
-  [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + .5)
-    .map(e => e.outerHTML.slice(0, 120)),
-  [...document.images].filter(i => !i.naturalWidth || !i.alt).length])"""
 
 
 @pytest.fixture
@@ -54,7 +49,7 @@ def test_seed_and_files_are_shown(vae: Serving, tab: Tab, width: int, tmp_path: 
     made = vae.post("/reconstruct", images=given).json()["images"]
     assert tab.value(SHOWN.format(".pair figure:last-child img")) == made
 
-    assert json.loads(tab.value(WIDE)) == [width, width, [], 0]
+    assert tab.layout() == {"window": width, "page": width, "wide": [], "empty": 0}
     assert tab.errors == []
     assert {url for url in tab.requested if not url.startswith((f"{vae.url}/", "data:"))} == set()
 

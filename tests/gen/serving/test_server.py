@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gen import artifact, files, use
+from gen import files, use
 from gen.serving.gate import Limits
 from gen.tracking import registry
 from gen.tracking.promotion import promote, rollback
@@ -60,15 +60,17 @@ def test_images_are_those_of_the_model(registered: Workspace, champion: Serving)
         made = champion.pixels("/generate", n=count, seed=7, start=start)
         assert np.array_equal(made, wanted[start : start + count])
     assert np.array_equal(champion.pixels("/generate", n=2, seed=8), model.sample(2, seed=8))
+    usual = champion.pixels("/generate", n=3, seed=8, truncation=0.5)
+    assert np.array_equal(usual, model.sample(3, seed=8, truncation=0.5))
 
 
 def test_given_images_are_treated_one_by_one(registered: Workspace, vae: Serving, translator: Serving) -> None:
     boxes = fabricated.drawn(5, 5)
     texts = [as_text(box) for box in boxes]
-    again = artifact.load(registered.train("vae")).reconstruct(boxes)
+    again = use.load(registered.train("vae")).reconstruct(boxes)
     assert np.array_equal(vae.pixels("/reconstruct", images=texts), again)
     assert np.array_equal(vae.pixels("/reconstruct", images=texts[3:4]), again[3:4])
-    model = artifact.load(registered.train("edges2digits"))
+    model = use.load(registered.train("edges2digits"))
     assert np.array_equal(translator.pixels("/translate", images=texts), model.translate(boxes))
     assert np.array_equal(translator.pixels("/translate", images=texts, back=True), model.translate(boxes, back=True))
 
@@ -132,6 +134,7 @@ BAD_VALUES: list[tuple[str, Any, int, str]] = [
     ("/generate", {"n": 1, "seed": 2**31}, 422, "`seed`: input should be less"),
     ("/generate", {"n": 1, "seed": 10**400}, 422, "`seed`"),
     ("/generate", {"n": 1, "start": -1}, 422, "`start`"),
+    ("/generate", {"n": 1, "truncation": 1.5}, 422, "`truncation`"),
     ("/generate", {"n": 1, "sed": 1}, 422, "`sed`: there is no such field"),
     ("/generate", {"n": 1, "\ud800": 1}, 422, "`body`: input should be a valid string"),
     ("/generate", [1], 422, "`body`"),

@@ -19,6 +19,7 @@ from flows.commands import (
     pipeline,
     registry,
     serving,
+    sweeping,
     synthetic,
     upkeep,
 )
@@ -54,7 +55,7 @@ COMMANDS = {
         export.export,
         serving.serve,
     ),
-    "Workspace": (beginning.init, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
+    "Workspace": (beginning.init, sweeping.sweep, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
 }
 
 

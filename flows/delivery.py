@@ -10,16 +10,16 @@ from gen.config import Params
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gen.tracking.retrains import Retrain
+    from gen.tracking.groups import Group
 
 
-def publish(workspace: Workspace, params: Params, model: str, retrain: "Retrain", say: Say = print) -> State:
-    """Send a model's run to MLflow, nested in that of `retrain`; `unsent` where MLflow cannot be reached."""
+def publish(workspace: Workspace, params: Params, model: str, group: "Group", say: Say = print) -> State:
+    """Send a model's run to MLflow, nested in that of `group`; `unsent` where MLflow cannot be reached."""
     from gen.steps.publish import publish
     from gen.tracking.store import TrackingUnavailable
 
     try:
-        publish(workspace, params, model, retrain=retrain)
+        publish(workspace, params, model, group=group)
     except TrackingUnavailable as error:
         say(f"{model} is not in MLflow yet: {error}")
         return "unsent"
@@ -49,16 +49,16 @@ def report(workspace: Workspace, params: Params, unsent: Sequence[str]) -> None:
     write(workspace, params, unsent)
 
 
-def conclude(workspace: Workspace, retrain: "Retrain", outcome: Outcome, say: Say = print) -> None:
+def conclude(workspace: Workspace, group: "Group", outcome: Outcome, say: Say = print) -> None:
     """Say in MLflow how the retrain ended, with its report. Where MLflow cannot be reached, that is all."""
-    from gen.tracking import retrains
+    from gen.tracking import groups
     from gen.tracking.store import TrackingUnavailable, connect
 
     verdicts = {f"{judged.dataset}-{judged.task}": judged.decision for judged in outcome.verdicts}
     shown = [path for path in (workspace.report, workspace.compare / "table.csv") if path.exists()]
     try:
         tags = {"summary": outcome.summary, **verdicts}
-        retrains.end(connect(workspace), retrain, tags, shown, failed=bool(outcome.failed or outcome.stopped))
+        groups.end(connect(workspace), group, tags, shown, failed=bool(outcome.failed or outcome.stopped))
     except TrackingUnavailable as error:
         say(f"MLflow does not know how this retrain ended: {error}")
 

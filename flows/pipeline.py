@@ -32,7 +32,7 @@ from flows.slots import slots
 from flows.stages import Orchestration, Say, Stage
 from gen import config, files, orphan
 from gen.errors import describe
-from gen.tracking.retrains import Retrain
+from gen.tracking.groups import Group
 from gen.workspace import Workspace
 
 Future = PrefectFuture[Any]
@@ -110,7 +110,7 @@ class _Retrain:
         """What has not drifted, where that is asked for."""
         self.held: dict[str, str] = {}
         """Trainings that are held back, and why, by the addresses of their stages."""
-        self.retrain = Retrain(uuid.uuid4().hex, datetime.now(UTC))
+        self.group = Group("retrain", uuid.uuid4().hex, datetime.now(UTC))
         self.slots = threading.BoundedSemaphore(slots(self.params.machine))
 
     def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
@@ -127,7 +127,7 @@ class _Retrain:
         runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
         plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
-        delivery.conclude(self.workspace, self.retrain, result, self.say)
+        delivery.conclude(self.workspace, self.group, result, self.say)
         _notify(notify, notices.text(self.workspace, result), self.say)
         return result
 
@@ -190,7 +190,7 @@ class _Retrain:
                 continue
             model = self.params.model(name)
             contests.setdefault((model.dataset, model.task), []).append(f"publish {name}")
-            work = partial(delivery.publish, self.workspace, self.params, name, self.retrain, self.say)
+            work = partial(delivery.publish, self.workspace, self.params, name, self.group, self.say)
             wait([self._submit(f"publish {name}", work, [f"evaluate@{name}"])])
         for (dataset, task), published in contests.items():
             # One model that failed does not keep the others of its task from being judged.

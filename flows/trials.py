@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import children, settings
-from flows.children import Stop
+from flows.children import Stop, StoppedError
 from flows.environment import child_environment
 from flows.slots import training_slots
 from flows.terminal import Say
@@ -41,16 +41,24 @@ class Tried:
 
     trial: Trial
     workspace: Workspace
-    """With the trained model and its figures."""
-    metrics: dict[str, Any]
-    """As they stand in metrics.json."""
+    """With the trained model, and its figures where they were asked for."""
+    failure: str = ""
+    """Why there are none."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """As they stand in metrics.json."""
+        metrics: dict[str, Any] = files.read_json(self.workspace.evaluate(self.trial.model) / "metrics.json")
+        return metrics
 
 
-def run(workspace: Workspace, trials: Sequence[Trial], say: Say = print) -> list[Tried]:
-    """Train and measure each of them, as many at once as there is room for; results in the order given.
+def run(workspace: Workspace, trials: Sequence[Trial], say: Say = print, *, measured: bool = True) -> list[Tried]:
+    """Train each of them, as many at once as there is room for; results in the order given.
 
-    One that is over already, of the same code, params and data, is not run again, and one that was broken off goes on.
-    Raises UserError when data are not prepared or a trial fails, StoppedError on Ctrl-C.
+    With `measured` each is measured on `report` as the pipeline does, and one that fails ends all; without, one that
+    fails is among the results with its reason. One that is over already, of the same code, params and data, is not run
+    again, and one that was broken off goes on. Raises UserError when data are not prepared or, with `measured`, a trial
+    fails; StoppedError on Ctrl-C.
     """
     params = config.load(workspace.params_file)
     for dataset in {params.model(trial.model).dataset for trial in trials}:
@@ -59,21 +67,37 @@ def run(workspace: Workspace, trials: Sequence[Trial], say: Say = print) -> list
     stop = Stop()
     with stop.on_signals(), ThreadPoolExecutor(training_slots(params.machine)) as pool:
         try:
-            return list(pool.map(partial(_tried, workspace, stop, say), trials))
+            return list(pool.map(partial(_measured if measured else _trained, workspace, stop, say), trials))
         except BaseException:
             # The others need not be trained any more.
             stop.request()
             raise
 
 
-def _tried(workspace: Workspace, stop: Stop, say: Say, trial: Trial) -> Tried:
+def _measured(workspace: Workspace, stop: Stop, say: Say, trial: Trial) -> Tried:
     scratch = _scratch(workspace, trial)
-    metrics = scratch.evaluate(trial.model) / "metrics.json"
-    if not metrics.exists():
+    if not (scratch.evaluate(trial.model) / "metrics.json").exists():
         for step in ("train", "evaluate"):
-            for line in _lines(scratch, stop, step, trial):
-                say(line.replace(trial.model, trial.name, 1))
-    return Tried(trial, scratch, files.read_json(metrics))
+            _step(scratch, stop, say, step, trial)
+    return Tried(trial, scratch)
+
+
+def _trained(workspace: Workspace, stop: Stop, say: Say, trial: Trial) -> Tried:
+    scratch = _scratch(workspace, trial)
+    try:
+        if not scratch.train(trial.model).exists():
+            _step(scratch, stop, say, "train", trial)
+    except StoppedError:
+        raise
+    except UserError as error:
+        say(str(error))
+        return Tried(trial, scratch, str(error))
+    return Tried(trial, scratch)
+
+
+def _step(scratch: Workspace, stop: Stop, say: Say, step: str, trial: Trial) -> None:
+    for line in _lines(scratch, stop, step, trial):
+        say(line.replace(trial.model, trial.name, 1))
 
 
 def _lines(scratch: Workspace, stop: Stop, step: str, trial: Trial) -> Iterator[str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 
 class Reading(NamedTuple):
@@ -46,6 +45,8 @@ class Clock:
 
     def read(self, images: int) -> None:
         """Remember how it stands after so many images."""
+        import torch  # whoever only looks at a clock does not wait for it
+
         processor = self._earlier_processor + time.process_time() - self._processor_started
         accelerator = torch.cuda.memory_reserved() if torch.cuda.is_available() else 0
         reading = Reading(images, round(self.seconds, 3), round(processor, 3), resident(), accelerator)

@@ -2,19 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gen import artifact, card, clock, files, mlmodel
-from gen.clock import Reading
+from gen import artifact, card, files, mlmodel
 from gen.config import Params
 from gen.errors import UserError
 from gen.tracking import runs
-from gen.tracking.retrains import Retrain
-from gen.tracking.runs import Point, Record, TrainedOn
+from gen.tracking.groups import Group
+from gen.tracking.points import Point, of_training, span
+from gen.tracking.runs import Record, TrainedOn
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
 
@@ -23,16 +21,16 @@ FORMAT = 3
 
 
 def publish(
-    workspace: Workspace, params: Params, model: str, store: Store | None = None, retrain: Retrain | None = None
+    workspace: Workspace, params: Params, model: str, store: Store | None = None, group: Group | None = None
 ) -> str:
     """Make MLflow hold the run of `model`, as trained and evaluated in this workspace; returns the run's id.
 
-    Doing it twice, or into a fresh database, gives the same run; a new one is nested in that of `retrain`. Raises
+    Doing it twice, or into a fresh database, gives the same run; a new one is nested in that of `group`. Raises
     UserError when the model is not evaluated yet or its files were changed, TrackingUnavailable when MLflow does not
     answer.
     """
     record = describe(workspace, params, model)
-    return runs.publish(store or connect(workspace), record, retrain)
+    return runs.publish(store or connect(workspace), record, group)
 
 
 def run_key(workspace: Workspace, model: str) -> str:
@@ -90,8 +88,7 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
         files.verify(folder)
     identity, metrics = files.read_json(train / "run.json"), files.read_json(evaluate / "metrics.json")
     provenance, journal = files.read_json(workspace.provenance(model)), files.Journal.read(train / "journal.jsonl")
-    start = int(datetime.fromisoformat(provenance["started"]).timestamp() * 1000)
-    end = start + int(provenance["seconds"] * 1000)
+    start, end = span(provenance)
     dataset = metrics["dataset"]
     return Record(
         name=model,
@@ -100,10 +97,8 @@ def describe(workspace: Workspace, params: Params, model: str) -> Record:
         params=flat(identity["params"]["model"]) | flat({"machine": identity["params"]["machine"]}),
         tags=_tags(metrics, provenance) | _space(metrics, params.dataset(dataset).extractor),
         points=[
-            *_curves(journal, provenance, start),
-            *_best(journal, provenance, end),
+            *of_training(journal, provenance),
             *_figures(metrics, journal[-1]["images"], end),
-            *_system(provenance, start),
         ],
         dataset=TrainedOn(
             name=dataset,
@@ -142,40 +137,6 @@ def _space(metrics: Mapping[str, Any], name: str) -> dict[str, str]:
     """The extractor in whose features a model was measured: what it is called here, and the digest that pins it."""
     digests = {figure["card"]["extractor"] for figure in metrics["figures"] if figure["card"].get("extractor")}
     return {"extractor": name, "extractor_digest": ", ".join(sorted(digests))}
-
-
-def _curves(journal: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], start: int) -> Iterator[Point]:
-    """Losses and `select/...` over images seen, and over the time that the provenance's clock tells."""
-    seconds = clock.seconds_at(provenance, [record["images"] for record in journal])
-    for record, passed in zip(journal, seconds, strict=True):
-        time = start + int(1000 * passed)
-        for group, values in (("loss", record["losses"]), ("select", record.get("select", {}))):
-            for name, value in values.items():
-                yield Point(f"{group}/{name}", value, record["images"], time)
-
-
-def _best(journal: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], end: int) -> Iterator[Point]:
-    """What the published step was chosen by: `best/kernel`, apart from the last value of `select/kernel`."""
-    chosen = provenance["published_after"]
-    measured = [record["select"] for record in journal if "select" in record and record["images"] == chosen]
-    for name, value in measured[-1].items() if measured else ():
-        yield Point(f"best/{name}", value, chosen, end)
-
-
-def _system(provenance: Mapping[str, Any], start: int) -> Iterator[Point]:
-    """What the training took of the machine, under the names that MLflow shows as system metrics."""
-    readings = [Reading(*reading) for reading in provenance["clock"]]
-    for before, now in pairwise([Reading(0, 0.0, 0.0, 0, 0), *readings]):
-        passed = max(now.seconds - before.seconds, 1e-3)
-        values = {
-            "images_per_second": (now.images - before.images) / passed,
-            "processor_percent": 100 * (now.processor_seconds - before.processor_seconds) / passed,
-            "memory_megabytes": now.memory_bytes / 1e6,
-        }
-        if now.accelerator_bytes:
-            values["accelerator_megabytes"] = now.accelerator_bytes / 1e6
-        for name, value in values.items():
-            yield Point(f"system/{name}", value, now.images, start + int(1000 * now.seconds))
 
 
 def _figures(metrics: Mapping[str, Any], step: int, end: int) -> Iterator[Point]:

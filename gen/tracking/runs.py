@@ -10,7 +10,8 @@ from PIL import Image
 
 from gen import files
 from gen.tracking import live
-from gen.tracking.retrains import Retrain, nested
+from gen.tracking.groups import Group, nested
+from gen.tracking.points import Point
 from gen.tracking.store import Store
 
 KEY = "genflows.key"
@@ -20,18 +21,6 @@ PARAMS_OF_A_BATCH = 100
 LONGEST_PARAM = 6000
 LONGEST_DIGEST = 36
 """MLflow's limits."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of one curve."""
-
-    name: str
-    value: float
-    step: int
-    """Images seen."""
-    time: int
-    """Milliseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +54,10 @@ class Record:
     """Milliseconds since 1970."""
 
 
-def publish(store: Store, record: Record, retrain: Retrain | None = None) -> str:
+def publish(store: Store, record: Record, group: Group | None = None) -> str:
     """Make MLflow hold the run of `record`, and return the run's id. Done before, it changes nothing.
 
-    A new run is nested in that of `retrain`; one that a killed publisher left half-written is replaced. Raises
+    A new run is nested in that of `group`; one that a killed publisher left half-written is replaced. Raises
     TrackingUnavailable.
     """
     with files.lock(store.lock("publish")), store.asking(f"publishing `{record.name}`"):
@@ -77,9 +66,30 @@ def publish(store: Store, record: Record, retrain: Retrain | None = None) -> str
                 live.end(store, record.training)
                 return str(run.info.run_id)
             store.client.delete_run(run.info.run_id)
-        written = _write(store, record, nested(store, retrain) if retrain else {})
+        written = _write(store, record, nested(store, group) if group else {})
         live.end(store, record.training)
         return written
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A training that nobody registers: one of a sweep."""
+
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: Sequence[Point]
+    """None where it failed."""
+
+
+def show(store: Store, attempts: Sequence[Attempt], group: Group) -> None:
+    """Write a run for each attempt, nested in that of its group. Raises TrackingUnavailable."""
+    with files.lock(store.lock("publish")), store.asking(f"showing the {group.what}"):
+        for attempt in attempts:
+            tags = {**attempt.tags, **nested(store, group)}
+            run = store.client.create_run(store.experiment, tags=tags, run_name=attempt.name).info.run_id
+            _log(store, run, attempt.params, attempt.points)
+            store.client.set_terminated(run, "FINISHED" if attempt.points else "FAILED")
 
 
 def _with_key(store: Store, key: str) -> list[Run]:
@@ -91,12 +101,7 @@ def _write(store: Store, record: Record, parent: Mapping[str, str]) -> str:
     client = store.client
     tags = {**record.tags, **parent, KEY: record.key}
     run = client.create_run(store.experiment, start_time=record.start, tags=tags, run_name=record.name).info.run_id
-    params = [Param(name, value[:LONGEST_PARAM]) for name, value in record.params.items()]
-    for start in range(0, len(params), PARAMS_OF_A_BATCH):
-        client.log_batch(run, params=params[start : start + PARAMS_OF_A_BATCH])
-    metrics = [Metric(point.name, point.value, point.time, point.step) for point in record.points]
-    for start in range(0, len(metrics), METRICS_OF_A_BATCH):
-        client.log_batch(run, metrics=metrics[start : start + METRICS_OF_A_BATCH])
+    _log(store, run, record.params, record.points)
     client.log_inputs(run, [_dataset_input(record.dataset)])
     for path, place in record.artifacts:
         (client.log_artifacts if path.is_dir() else client.log_artifact)(run, str(path), place)
@@ -107,6 +112,16 @@ def _write(store: Store, record: Record, parent: Mapping[str, str]) -> str:
     # Last of all: a run without it is one whose publisher died.
     client.set_tag(run, COMPLETE, "true")
     return str(run)
+
+
+def _log(store: Store, run: str, values: Mapping[str, str], points: Sequence[Point]) -> None:
+    """Send params and curves in batches."""
+    params = [Param(name, value[:LONGEST_PARAM]) for name, value in values.items()]
+    for start in range(0, len(params), PARAMS_OF_A_BATCH):
+        store.client.log_batch(run, params=params[start : start + PARAMS_OF_A_BATCH])
+    metrics = [Metric(point.name, point.value, point.time, point.step) for point in points]
+    for start in range(0, len(metrics), METRICS_OF_A_BATCH):
+        store.client.log_batch(run, metrics=metrics[start : start + METRICS_OF_A_BATCH])
 
 
 def _dataset_input(dataset: TrainedOn) -> DatasetInput:

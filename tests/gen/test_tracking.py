@@ -22,10 +22,10 @@ from gen import artifact, files
 from gen.config import Params
 from gen.errors import UserError
 from gen.steps.publish import describe, publish
-from gen.tracking import promotion, retrains
+from gen.tracking import groups, promotion
+from gen.tracking.groups import Group
 from gen.tracking.promotion import ChampionMovedError, promote, rollback
 from gen.tracking.registry import Version, champion, fetch, register, version, versions
-from gen.tracking.retrains import Retrain
 from gen.tracking.runs import COMPLETE, KEY
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
@@ -197,12 +197,12 @@ def test_run_tells_the_published_step_from_the_last_and_what_it_took(
 
 
 def test_models_of_one_retrain_are_nested_in_it(workspace: Workspace, params: Params, store: Store) -> None:
-    first, second = (Retrain(key, datetime(2026, 3, 1, 4, 30, tzinfo=UTC)) for key in ("first", "second"))
-    retrains.end(store, first, {}, [], failed=False)
+    first, second = (Group("retrain", key, datetime(2026, 3, 1, 4, 30, tzinfo=UTC)) for key in ("first", "second"))
+    groups.end(store, first, {}, [], failed=False)
     assert store.client.search_runs([store.experiment]) == [], "where nothing was published there is nothing to show"
     nested = [publish(workspace, params, model, store, first) for model in ("dcgan", "vae")]
     assert publish(workspace, params, "vae", store, second) == nested[1], "it stays where it was"
-    retrains.end(store, first, {"digits-sample": "promote"}, [workspace.params_file], failed=True)
+    groups.end(store, first, {"digits-sample": "promote"}, [workspace.params_file], failed=True)
     parents = {store.client.get_run(run).data.tags["mlflow.parentRunId"] for run in nested}
     found = store.client.get_run(parents.pop())
     assert parents == set()
@@ -504,3 +504,8 @@ class InParallel:
 @pytest.fixture
 def in_parallel() -> InParallel:
     return InParallel()
+
+
+def test_whoever_asks_the_registry_does_not_wait_for_torch() -> None:
+    code = "import sys; from gen.tracking import promotion, registry, runs, store; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

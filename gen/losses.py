@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
-AdversarialName = Literal["non-saturating", "hinge", "relativistic"]
+AdversarialName = Literal["non-saturating", "hinge", "least-squares", "relativistic", "wasserstein"]
 
 
 class Adversarial(NamedTuple):
@@ -34,10 +34,20 @@ def adversarial(name: AdversarialName) -> Adversarial:
                 lambda real, fake: relu(1 - real).mean() + relu(1 + fake).mean(),
                 lambda _, fake: -fake.mean(),
             )
+        case "least-squares":  # LSGAN: Mao et al. 2017, arXiv 1611.04076, equation 9
+            return Adversarial(
+                lambda real, fake: 0.5 * (least_squares(real, 1) + least_squares(fake, 0)),
+                lambda _, fake: 0.5 * least_squares(fake, 1),
+            )
         case "relativistic":  # RpGAN: Huang et al. 2024, arXiv 2501.05441, equation 2
             return Adversarial(
                 lambda real, fake: softplus(fake - real).mean(),
                 lambda real, fake: softplus(real - fake).mean(),
+            )
+        case "wasserstein":  # Arjovsky et al. 2017, arXiv 1701.07875, equation 2: only for a critic of bounded slope
+            return Adversarial(
+                lambda real, fake: fake.mean() - real.mean(),
+                lambda _, fake: -fake.mean(),
             )
 
 

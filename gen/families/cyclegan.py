@@ -11,7 +11,7 @@ from torch.nn.functional import l1_loss
 from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
-from gen.losses import least_squares
+from gen.losses import adversarial, least_squares
 from gen.networks import initialise
 from gen.networks.patches import PatchDiscriminator
 from gen.parallel import Team
@@ -171,10 +171,9 @@ class CycleGanTrainer(Trainer):
         return fake_a.detach(), fake_b.detach(), losses
 
     def _update_discriminators(self, *domains: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        losses = {}
+        # Halved, so that it learns more slowly than the generators (section 4, Training details).
+        game, losses = adversarial("least-squares"), {}
         for name, judge, (real, fake) in zip("ab", (self.judge_a, self.judge_b), domains, strict=True):
-            # Halved, so that it learns more slowly than the generators (section 4, Training details).
-            loss = 0.5 * (least_squares(self.run(judge, real), 1) + least_squares(self.run(judge, fake), 0))
-            losses[f"discriminator_{name}"] = loss
+            losses[f"discriminator_{name}"] = game.discriminator(self.run(judge, real), self.run(judge, fake))
         self.update("discriminators", torch.stack(list(losses.values())).sum())
         return {name: loss.detach() for name, loss in losses.items()}

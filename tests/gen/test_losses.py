@@ -1,6 +1,7 @@
 """Losses and penalties have closed forms, and gradients that go the right way."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -40,10 +41,25 @@ def test_relativistic_sees_differences_alone() -> None:
     torch.testing.assert_close(game.generator(a, b), game.discriminator(b, a))
 
 
-@pytest.mark.parametrize("name", ["non-saturating", "hinge", "relativistic"])
+def test_least_squares_pulls_scores_to_one_and_zero() -> None:
+    game = losses.adversarial("least-squares")
+    assert game.discriminator(torch.tensor([1.0, 1.0]), torch.tensor([0.0])) == 0
+    assert game.discriminator(torch.tensor([3.0]), torch.tensor([1.0])) == 2.5
+    assert game.generator(torch.tensor([9.0]), torch.tensor([-1.0, 1.0])) == 1
+
+
+def test_wasserstein_is_the_distance_of_two_points_under_the_best_critic_of_slope_one() -> None:
+    game = losses.adversarial("wasserstein")
+    real, fake = torch.tensor([2.0, 4.0]), torch.tensor([-1.0, 1.0])  # each a mean of 3 apart
+    assert game.discriminator(real, fake) == -3
+    assert game.generator(real, fake) == 0
+    assert game.discriminator(real + 7, fake + 7) == -3
+
+
+@pytest.mark.parametrize("name", get_args(losses.AdversarialName))
 def test_both_players_pull_the_generated_logit_apart(name: losses.AdversarialName) -> None:
     game = losses.adversarial(name)
-    fake = torch.zeros(1, requires_grad=True)
+    fake = torch.full((1,), 0.5, requires_grad=True)
     (down,) = torch.autograd.grad(game.discriminator(torch.zeros(1), fake), fake)
     (up,) = torch.autograd.grad(game.generator(torch.zeros(1), fake), fake)
     assert down > 0 > up

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
-from gen.networks import dcgan, initialise
+from gen.networks import dcgan, initialise, spectral
 from gen.parallel import Team
-from gen.penalties import gradient_norm_squared
+from gen.penalties import between, gradient_norm_off_one, gradient_norm_squared
 from gen.schedules import Schedule, Scheduled
 
 SATURATED = 12.0
@@ -37,12 +37,22 @@ class GanConfig(ModelConfig):
     """gamma of the gradient penalty on real images."""
     r2: Scheduled = Schedule(value=0)
     """gamma of the gradient penalty on generated images."""
+    gradient_penalty: Scheduled = Schedule(value=0)
+    """lambda of the penalty on gradients that are not 1 long, between real and generated images."""
 
     @model_validator(mode="after")
     def _possible(self) -> "GanConfig":
-        if self.norm == "batch" and (self.r1.value or self.r2.value or self.loss == "relativistic"):
+        penalties = self.r1.value or self.r2.value or self.gradient_penalty.value
+        if self.norm == "batch" and (penalties or self.loss == "relativistic"):
             # Batch norm mixes the images of a batch, so the gradient of one logit is no longer of one image.
-            raise ValueError("batch norm does not go with r1, r2 or the relativistic loss; set norm to `none`")
+            raise ValueError(
+                "batch norm does not go with r1, r2, gradient_penalty or the relativistic loss; set norm to `none`"
+            )
+        if self.loss == "wasserstein" and not (self.norm == "spectral" or self.gradient_penalty.value or self.r1.value):
+            raise ValueError(
+                "the wasserstein loss needs a discriminator of bounded slope, for else it falls without end; set "
+                "`gradient_penalty: 10` and norm to `none`, or norm to `spectral`, or `r1`"
+            )
         return self
 
     @property
@@ -91,6 +101,8 @@ class GanTrainer(Trainer):
         self.generator = published
         self.discriminator = dcgan.Discriminator(shape[0], shape[1], config.width, config.norm)
         initialise(self.discriminator, randomness)
+        if config.norm == "spectral":
+            spectral.constrain(self.discriminator, randomness)
         device = next(published.parameters()).device
         self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         networks = {"discriminator": self.discriminator, "generator": self.generator}
@@ -105,11 +117,16 @@ class GanTrainer(Trainer):
 
     def signs(self, losses: Mapping[str, float]) -> list[str]:
         """A discriminator whose every logit is certain has nothing left to teach."""
+        if self.config.loss == "wasserstein":  # its scores are distances, not logits
+            return []
         apart = losses.get("real_logit", 0.0) - losses.get("fake_logit", 0.0)
         return [f"the discriminator is saturated: its logits are {apart:.0f} apart"] if apart > SATURATED else []
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
+        if self.config.norm == "spectral":
+            spectral.advance(self.discriminator)
         r1, r2 = self.config.r1.at(progress), self.config.r2.at(progress)
+        gradient_penalty = self.config.gradient_penalty.at(progress)
         real.requires_grad_(r1 > 0)
         fake.requires_grad_(r2 > 0)
         # A penalty is a small number made of many: it needs all digits.
@@ -120,6 +137,10 @@ class GanTrainer(Trainer):
             loss = loss + r1 / 2 * gradient_norm_squared(real_logits, real)
         if r2:
             loss = loss + r2 / 2 * gradient_norm_squared(fake_logits, fake)
+        if gradient_penalty:
+            middle = between(real, fake, self.uniform(real, 1))
+            slopes = gradient_norm_off_one(self.run(self.discriminator, middle, precise=True), middle)
+            loss = loss + gradient_penalty * slopes
         self.update("discriminator", loss)
         real.requires_grad_(False)
         return {

@@ -70,8 +70,15 @@ class Trainer:
 
     def noise(self, images: Tensor, dimension: int) -> Tensor:
         """Standard normal [N, dimension] for N `images` of this process: its part of what is drawn for all."""
+        return self._drawn(torch.randn, images, dimension)
+
+    def uniform(self, images: Tensor, dimension: int) -> Tensor:
+        """The same, of numbers evenly spread over [0, 1)."""
+        return self._drawn(torch.rand, images, dimension)
+
+    def _drawn(self, draw: Callable[..., Tensor], images: Tensor, dimension: int) -> Tensor:
         count = len(images) * self.team.size
-        drawn = torch.randn(count, dimension, generator=self.randomness)
+        drawn = draw(count, dimension, generator=self.randomness)
         return drawn[self.team.part(count)].to(images.device)
 
     def update(self, name: str, loss: Tensor) -> None:

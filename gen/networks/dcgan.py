@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from gen.networks import Flatten, Unflatten, pyramid
 
-Norm = Literal["batch", "none"]
+Norm = Literal["batch", "spectral", "none"]
+"""Of a discriminator. Spectral norm is put upon the finished network: gen.networks.spectral."""
 
 
 class Generator(nn.Module):
@@ -41,7 +42,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         for level in range(1, levels):
             narrow, wide = width * 2 ** (level - 1), width * 2**level
-            layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm == "none"))
+            layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=norm != "batch"))
             layers += [nn.BatchNorm2d(wide)] * (norm == "batch") + [nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*layers, Flatten(), nn.Linear(width * 2 ** (levels - 1) * side**2, 1))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from gen import losses
-from gen.penalties import gradient_norm_squared
+from gen.penalties import between, gradient_norm_off_one, gradient_norm_squared
 
 LOGITS = torch.linspace(-4, 4, 9, dtype=torch.float64)
 
@@ -93,3 +93,28 @@ def test_the_penalty_is_the_squared_slope_and_can_be_descended() -> None:
     torch.testing.assert_close(penalty, torch.tensor(25.0))
     (gradient,) = torch.autograd.grad(penalty, slope)
     torch.testing.assert_close(gradient, 2 * slope)
+
+
+def test_the_slope_penalty_is_the_squared_distance_of_the_slope_from_one() -> None:
+    slope = torch.tensor([3.0, 4.0], requires_grad=True)
+    points = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    penalty = gradient_norm_off_one(points @ slope, points)
+    torch.testing.assert_close(penalty, torch.tensor(16.0))
+    (gradient,) = torch.autograd.grad(penalty, slope)
+    torch.testing.assert_close(gradient, 8 * slope.detach() / 5)
+
+
+def test_a_dead_discriminator_can_be_penalised() -> None:
+    slope = torch.zeros(2, requires_grad=True)
+    points = torch.ones(5, 2, requires_grad=True)
+    penalty = gradient_norm_off_one(points @ slope, points)
+    assert penalty == 1
+    assert torch.autograd.grad(penalty, slope)[0].isfinite().all()
+
+
+def test_points_lie_between_real_and_generated_images() -> None:
+    real, fake = torch.full((3, 1, 2, 2), 2.0), torch.zeros(3, 1, 2, 2, requires_grad=True)
+    points = between(real, fake, torch.tensor([[0.0], [0.25], [0.5]]))
+    assert points[:, 0, 0, 0].tolist() == [0.0, 0.5, 1.0]
+    assert points.is_leaf, "the generator hears nothing of the penalty"
+    assert points.requires_grad

@@ -54,7 +54,7 @@ def budget(name: str, config: ModelConfig, rate: float, seconds: float) -> Budge
     What else is counted in images stays, unless it would be too long for the budget: then its share of the budget
     stays, as far as that is not more than all of it.
     """
-    images = max(rounded(rate * seconds), config.batch)
+    images = max(rounded(rate * seconds), config.images_a_step)
     values = config.model_dump()
     others = {}
     for key, room in ROOM.items():

@@ -58,13 +58,16 @@ class Batches:
         seed: int,
         team: Team = ALONE,
         readers: int = READERS,
+        updates: int = 1,
     ) -> None:
         """Every domain uint8 [N, H, W, C] in an order of its own; their images are not paired.
 
-        `size` is that of a whole batch, of which each process of `team` takes its part. So many `readers` read ahead
-        what is not in memory; with 0 a batch is read when it is asked for.
+        `size` is that of a whole batch, of which each process of `team` takes its part. Where a step makes several
+        `updates`, it takes as many batches one after another. So many `readers` read ahead what is not in memory; with
+        0 a batch is read when it is asked for.
         """
         self.size = size
+        self.updates = updates
         self.device = team.device
         self.orders = [Order(len(images), seed, stream) for stream, images in enumerate(domains)]
         self._part = team.part(size)
@@ -78,8 +81,9 @@ class Batches:
         self._depth = readers
 
     def at(self, images: int) -> tuple[Tensor, ...]:
-        """The batch after so many images: a tensor [size, C, H, W] in [-1, 1] for each domain; its part of a team.
+        """What a step takes after so many images: a tensor [updates * size, C, H, W] in [-1, 1] for each domain.
 
+        In a team the part of this process: of each batch its part, one after another.
         Every image of a domain is seen once before any is seen again (a batch may span two such passes).
         """
         return tuple(to_float(pixels.to(self.device)) for pixels in self._pixels(images))
@@ -87,14 +91,16 @@ class Batches:
     def _pixels(self, images: int) -> list[Tensor]:
         if self._readers is None:
             return self._read(images)
-        ahead = range(images, images + (self._depth + 1) * self.size, self.size)
+        step = self.updates * self.size
+        ahead = range(images, images + (self._depth + 1) * step, step)
         self._ahead = {start: self._ahead.get(start) or self._readers.submit(self._read, start) for start in ahead}
         return self._ahead.pop(images).result()
 
     def _read(self, images: int) -> list[Tensor]:
-        """Of every domain uint8 [size, H, W, C]."""
+        """Of every domain uint8 [updates * size, H, W, C]."""
         first, count = images + self._part.start, self._part.stop - self._part.start
-        chosen = (order.at(first, count) for order in self.orders)
+        batches = [first + number * self.size for number in range(self.updates)]
+        chosen = (np.concatenate([order.at(start, count) for start in batches]) for order in self.orders)
         return [_taken(domain, indices) for domain, indices in zip(self._domains, chosen, strict=True)]
 
 

@@ -35,7 +35,7 @@ def measure(config: ModelConfig, dataset: Dataset, precision: Precision, team: T
     training.images = HALF_WAY
     steps = fit(training)
     _times(steps, team, *WARM_UP)
-    return config.batch / statistics.median(_times(steps, team, *TIMED))
+    return config.images_a_step / statistics.median(_times(steps, team, *TIMED))
 
 
 def _times(steps: Iterator[object], team: Team, least: int, seconds: float) -> list[float]:

@@ -95,19 +95,19 @@ class Training:
         """What they were before the step: it can be taken back."""
 
     def step(self, leaving: Callable[[], bool] = lambda: False) -> Moment:
-        """Train on the next batch. A step after which anything is not finite is taken back to the bit.
+        """Train on the next images. A step after which anything is not finite is taken back to the bit.
 
         After it `leaving` is asked whether this process is to leave.
         """
         before, progress = self.images, self.images / self.config.images
         self._set_rates(progress)
         _copy(self._passing, self._kept)
-        self.images += self.config.batch
+        self.images += self.config.images_a_step
         try:
             with tensor_cores(self.trainer.precision == "tf32"):
                 losses = self.trainer.step(self.batches.at(before), progress)
             self._count(losses)
-            self.average.update(self.config.batch, progress)
+            self.average.update(self.config.images_a_step, progress)
         except SickStepError:
             self._take_back()
         return Moment(
@@ -153,9 +153,9 @@ class Training:
         self._sick_in_a_row = counters["sick_in_a_row"]
 
     def _set_rates(self, progress: float) -> None:
-        for optimiser in self.trainer.optimisers.values():
+        for name, optimiser in self.trainer.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate.at(progress) * 0.5**self.roll_backs
+                group["lr"] = self.config.learning_rate_of(name).at(progress) * 0.5**self.roll_backs
                 group["betas"] = (self.config.beta1, self.config.beta2.at(progress))
 
     def is_finite(self) -> bool:
@@ -198,7 +198,8 @@ def begin(
     network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = config.trainer(network, shape, randomness, team)
     trainer.precision = precision
-    return Training(trainer, Average(network, config), Batches(domains, config.batch, config.seed, team), config)
+    batches = Batches(domains, config.batch, config.seed, team, updates=config.images_a_step // config.batch)
+    return Training(trainer, Average(network, config), batches, config)
 
 
 def fit(training: Training, leaving: Callable[[], bool] = lambda: False) -> Iterator[Moment]:

@@ -25,7 +25,9 @@ Shape = tuple[int, int, int]
 RANDOM = "random"
 CHAMPION_OF = "champion-of-"
 """What `init` says before the name of a dataset."""
-REFRESHABLE = ("images", "batch", "beta1", "log_every", "checkpoint_every", "patience")
+REFRESHABLE = (
+    "images", "batch", "beta1", "log_every", "checkpoint_every", "patience", "discriminator_learning_rate",
+)  # fmt: skip
 """What a refresh may change besides every schedule: how long and how fast it learns, never what it is."""
 
 
@@ -47,7 +49,7 @@ class ModelConfig(Strict):
     images: int = Field(ge=1)
     """Budget: images seen in training."""
     batch: int = Field(ge=1)
-    """Images of one step."""
+    """Images of one update."""
     learning_rate: Positive
     """Adam's step size."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -107,6 +109,15 @@ class ModelConfig(Strict):
     def champion_of(self) -> str | None:
         """The dataset whose champion it begins from; None where it begins from random weights."""
         return None if self.init == RANDOM else self.init.removeprefix(CHAMPION_OF)
+
+    @property
+    def images_a_step(self) -> int:
+        """Real images of a domain that one step of its training sees: a batch, or several."""
+        return self.batch
+
+    def learning_rate_of(self, network: str) -> Schedule:  # noqa: ARG002
+        """Adam's step size for one of the networks that its trainer names."""
+        return self.learning_rate
 
     def begun_from(self, champion: bool, where: str) -> Self:
         """The config that holds when it begins from a champion, or from random weights; `refresh` is in it, or gone.

@@ -13,7 +13,7 @@ from gen.losses import AdversarialName, adversarial
 from gen.networks import dcgan, initialise, spectral
 from gen.parallel import Team
 from gen.penalties import between, gradient_norm_off_one, gradient_norm_squared
-from gen.schedules import Schedule, Scheduled
+from gen.schedules import Positive, Schedule, Scheduled
 
 SATURATED = 12.0
 """Mean distance of real and generated logits at which the loss is 5e-3. Against a generator that stands still it grows
@@ -37,6 +37,10 @@ class GanConfig(ModelConfig):
     """gamma of the gradient penalty on real images."""
     r2: Scheduled = Schedule(value=0)
     """gamma of the gradient penalty on generated images."""
+    discriminator_steps: int = Field(default=1, ge=1)
+    """Updates of the discriminator, each on a batch of its own, for one of the generator."""
+    discriminator_learning_rate: Positive | None = None
+    """Adam's step size for the discriminator; without it, that of the generator."""
     gradient_penalty: Scheduled = Schedule(value=0)
     """lambda of the penalty on gradients that are not 1 long, between real and generated images."""
 
@@ -59,6 +63,16 @@ class GanConfig(ModelConfig):
     def task(self) -> Task:
         """Noise to image."""
         return "sample"
+
+    @property
+    def images_a_step(self) -> int:
+        """Every update of the discriminator sees other real images."""
+        return self.batch * self.discriminator_steps
+
+    def learning_rate_of(self, network: str) -> Schedule:
+        """Adam's step size for one of the two networks."""
+        apart = self.discriminator_learning_rate if network == "discriminator" else None
+        return apart or self.learning_rate
 
     def check_dataset(self, dataset: Any, where: str) -> None:
         """One domain, of a size that the network can be built for."""
@@ -91,7 +105,7 @@ class Generator(nn.Module):
 
 
 class GanTrainer(Trainer):
-    """One discriminator step and one generator step a batch."""
+    """Discriminator steps, each on a batch of its own, and then one generator step."""
 
     def __init__(
         self, config: GanConfig, published: Generator, shape: Shape, randomness: torch.Generator, team: Team
@@ -109,11 +123,18 @@ class GanTrainer(Trainer):
         super().__init__(config, networks, randomness, team)
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
-        """Update the discriminator, then the generator, on the same generated images."""
-        (real,) = batch
-        fake = self.run(self.generator.sample, self.noise(real, self.config.latent_dim))
-        losses = self._update_discriminator(real, fake.detach(), progress)
-        return losses | self._update_generator(real, fake)
+        """Update the discriminator, then the generator on the same generated images as the discriminator last.
+
+        Losses are those of the last updates.
+        """
+        *earlier, last = batch[0].chunk(self.config.discriminator_steps)
+        for real in earlier:
+            with torch.no_grad():
+                fake = self._generate(real)
+            self._update_discriminator(real, fake, progress)
+        fake = self._generate(last)
+        losses = self._update_discriminator(last, fake.detach(), progress)
+        return losses | self._update_generator(last, fake)
 
     def signs(self, losses: Mapping[str, float]) -> list[str]:
         """A discriminator whose every logit is certain has nothing left to teach."""
@@ -121,6 +142,10 @@ class GanTrainer(Trainer):
             return []
         apart = losses.get("real_logit", 0.0) - losses.get("fake_logit", 0.0)
         return [f"the discriminator is saturated: its logits are {apart:.0f} apart"] if apart > SATURATED else []
+
+    def _generate(self, real: Tensor) -> Tensor:
+        """As many images, of fresh noise."""
+        return self.run(self.generator.sample, self.noise(real, self.config.latent_dim))
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
         if self.config.norm == "spectral":

@@ -46,10 +46,10 @@ class Trainer:
         self.team = team
         for network in networks.values():
             team.join(network)
-        self.optimisers = {name: _adam(network, config) for name, network in networks.items()}
+        self.optimisers = {name: _adam(name, network, config) for name, network in networks.items()}
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
-        """One update on one batch: a tensor [B, C, H, W] in [-1, 1] for each domain; in a team on its parts.
+        """One update of each network on a batch: a tensor [B, C, H, W] in [-1, 1] for each domain, in a team its part.
 
         `progress` is the share of the budget that was seen, in [0, 1): schedules are functions of it.
         Returns detached scalars by name, still on the device: means over the images of this process.
@@ -126,10 +126,11 @@ class Trainer:
         return named
 
 
-def _adam(network: nn.Module, config: ModelConfig) -> torch.optim.Adam:
+def _adam(name: str, network: nn.Module, config: ModelConfig) -> torch.optim.Adam:
     """Adam over all weights, fused into one kernel where the device has it, its moments there from the start."""
     betas = (config.beta1, config.beta2.value)
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate.value, betas=betas, fused=True)
+    rate = config.learning_rate_of(name).value
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
     for weight in network.parameters():
         optimiser.state[weight] = {
             "step": torch.zeros((), device=weight.device),

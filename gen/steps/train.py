@@ -262,10 +262,10 @@ def _check(config: ModelConfig, name: str, prepared: Prepared) -> None:
             f"Model `{name}` needs a dataset of {wanted} domain{'s' * (wanted > 1)}, but `{config.dataset}` has "
             f"{len(counts)} ({', '.join(prepared.domains)}). Name another dataset under models.{name}.dataset."
         )
-    if min(counts) < config.batch:
+    if min(counts) < config.images_a_step:
         raise UserError(
-            f"Model `{name}` trains on batches of {config.batch} images, but the train split of `{config.dataset}` has "
-            f"only {min(counts)}. Lower models.{name}.batch or bring more images."
+            f"Model `{name}` trains on batches of {config.images_a_step} images, but the train split of "
+            f"`{config.dataset}` has only {min(counts)}. Lower models.{name}.batch or bring more images."
         )
 
 

@@ -24,7 +24,10 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "family": "gan", "network": "dcgan", "width": 4, "norm": "none",
         "loss": "relativistic", "r1": 1.0, "r2": 1.0,
     },
-    "spectral": {"family": "gan", "network": "dcgan", "width": 4, "norm": "spectral", "loss": "hinge"},
+    "spectral": {
+        "family": "gan", "network": "dcgan", "width": 4, "norm": "spectral", "loss": "hinge",
+        "discriminator_steps": 2, "discriminator_learning_rate": 0.002,
+    },
     "vae": {"network": "convolutional", "latent_dim": 4, "width": 4},
     "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
     "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
@@ -108,6 +111,16 @@ def test_a_discriminator_learns_to_tell_noise_from_a_generator() -> None:
     assert records[-1].losses["real_logit"] > records[-1].losses["fake_logit"] + 1
 
 
+@pytest.mark.parametrize("bound", [{"norm": "spectral"}, {"norm": "none", "gradient_penalty": 10}])
+def test_a_critic_of_bounded_slope_tells_noise_from_a_generator(bound: dict[str, Any]) -> None:
+    rates = {"learning_rate": 1e-6, "discriminator_learning_rate": 0.001}
+    settings = config("gan", loss="wasserstein", **bound, **rates, images=16 * 60, batch=16)
+    _, records = train(settings, (1, 28, 28))
+    # No two images are further apart than 56; under spectral norm a strided convolution stretches by up to 2.
+    assert -56 * 4 < records[-1].losses["discriminator"] < -0.1
+    assert begun(settings).trainer.signs({"real_logit": 30.0, "fake_logit": 0.0}) == []
+
+
 def test_a_translator_learns_to_come_back() -> None:
     _, records = train(config("cyclegan", images=8 * 150, batch=8, learning_rate=0.003), (1, 28, 28))
     assert records[-1].losses["cycle"] < 0.8 * records[0].losses["cycle"]
@@ -124,6 +137,8 @@ def test_a_translator_learns_to_come_back() -> None:
         ("gan", {"gradient_penalty": 10.0}, "batch norm does not go with .*gradient_penalty"),
         ("gan", {"loss": "wasserstein"}, "wasserstein loss needs .*set `gradient_penalty: 10` and norm to `none`"),
         ("penalised", {"loss": "wasserstein", "r1": 0}, "wasserstein loss needs"),
+        ("gan", {"discriminator_steps": 0}, r"discriminator_steps` is 0"),
+        ("gan", {"discriminator_learning_rate": 0}, r"discriminator_learning_rate`: it must be greater than 0"),
         ("gan", {"beta2": 1.0}, "`beta2` must stay below 1"),
         ("gan", {"beta2": {"value": 0.9, "to": 1.5}}, "`beta2` must stay below 1"),
         ("gan", {"ema_half_life": {"value": 0, "to": 100}}, "cannot grow from 0"),

@@ -62,6 +62,17 @@ def test_the_parts_of_a_team_are_the_batch(pixels: Pixels) -> None:
             assert (np.concatenate(pieces) == whole.at(images)[domain].numpy()).all()
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_step_of_several_updates_takes_batches_one_after_another(size: int, pixels: Pixels, stored: Shards) -> None:
+    whole = Batches([pixels], 8, seed=3)
+    several = [Batches([stored], 8, seed=3, team=Team(rank, size), updates=3) for rank in range(size)]
+    for images in (0, 24, 48):
+        parts = [each.at(images)[0].chunk(3) for each in several]
+        for number in range(3):
+            expected = whole.at(images + 8 * number)[0].numpy()
+            assert (np.concatenate([part[number] for part in parts]) == expected).all()
+
+
 def test_what_fits_into_memory_is_read_once(stored: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(opened([stored], ALONE)[0], np.ndarray)
     monkeypatch.setattr("gen.batches.SHARE", 10**12)

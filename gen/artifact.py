@@ -45,8 +45,8 @@ LARGEST = {
     r"grid\.png|samples/[0-9]{1,19}\.png": 64 * MIB,
 }
 """The files that a published model may hold, by pattern, and the most bytes of each."""
-SIZES = ("latent_dim", "width", "blocks")
-"""Keys of a config by which a network grows. It has at least as many weights as each of them says."""
+SIZES = ("latent_dim", "width", "widths", "blocks")
+"""Keys of a config by which a network grows: a number, or a list of such. It has at least as many weights as each."""
 PNG = b"\x89PNG\r\n\x1a\n"
 TYPES = {"F32": "float32", "I64": "int64"}
 """Types of the tensors of our networks, as safetensors and as torch calls them."""
@@ -124,8 +124,9 @@ def _sound(folder: Path, listed: Mapping[str, Any]) -> dict[str, Any]:
     tensors = {name: untrusted.tensors(folder / name) for name in listed if name.endswith(".safetensors")}
     weights = sum(tensor.count for tensor in tensors[WEIGHTS].values())
     for key in SIZES:
-        size = config["config"].get(key, 0)
-        if not (type(size) is int and 0 <= size <= weights):
+        size = config["config"].get(key)
+        sizes = [] if size is None else size if isinstance(size, list) else [size]
+        if not (len(sizes) <= weights and all(type(one) is int and 0 <= one <= weights for one in sizes)):
             raise refused(folder / CONFIG, f"its `{key}` is {str(size)[:40]}, but there are {weights:,} weights")
     for name in listed:
         if name.endswith(".png") and not _begins(folder / name, PNG):

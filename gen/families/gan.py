@@ -1,7 +1,7 @@
 """GANs: a generator learns to make what a discriminator cannot tell from real images."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
-from gen.networks import dcgan, initialise, spectral
+from gen.networks import pairs, spectral
 from gen.parallel import Team
 from gen.penalties import between, gradient_norm_off_one, gradient_norm_squared
 from gen.schedules import Positive, Schedule, Scheduled
@@ -23,15 +23,19 @@ with the logarithm of the steps alone, to 16 in some hundred; in a game that goe
 class GanConfig(ModelConfig):
     """A GAN's block in params.yaml."""
 
-    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "norm")
+    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "widths", "blocks", "norm")
 
     family: Literal["gan"]
-    network: Literal["dcgan"]
+    network: pairs.Name
     latent_dim: int = Field(default=64, ge=1)
-    width: int = Field(default=32, ge=1)
-    """Feature maps at the finest level, of both networks."""
-    norm: dcgan.Norm = "batch"
-    """Norm of the discriminator's layers."""
+    width: int | None = Field(default=None, ge=1)
+    """Feature maps at the finest level, of both networks: of a dcgan (32 by default) and a resnet (16)."""
+    widths: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
+    """Of the hidden layers of an mlp's generator, and in reverse of its discriminator's; [256, 512] by default."""
+    blocks: int | None = Field(default=None, ge=1)
+    """Residual blocks of a resnet at each level; 2 by default."""
+    norm: pairs.Norm = "none"
+    """Norm of the discriminator's layers: of a dcgan `batch` by default."""
     loss: AdversarialName = "non-saturating"
     r1: Scheduled = Schedule(value=0)
     """gamma of the gradient penalty on real images."""
@@ -44,8 +48,24 @@ class GanConfig(ModelConfig):
     gradient_penalty: Scheduled = Schedule(value=0)
     """lambda of the penalty on gradients that are not 1 long, between real and generated images."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_network(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The keys that only some networks know: defaults for those of this one, none of the others."""
+        network = values.get("network")
+        own = pairs.OWN.get(str(network))
+        if own is None:
+            return values
+        for key in ("width", "widths", "blocks"):
+            if key not in own and values.get(key) is not None:
+                raise ValueError(f"`network: {network}` has no `{key}`; remove it. It has: {', '.join(own)}")
+        return values | {key: default for key, default in own.items() if values.get(key) is None}
+
     @model_validator(mode="after")
     def _possible(self) -> "GanConfig":
+        # Residual blocks begin as 0, which has no largest singular value to be divided by.
+        if (self.norm, self.network) in {("batch", "mlp"), ("batch", "resnet"), ("spectral", "resnet")}:
+            raise ValueError(f"`norm: {self.norm}` does not go with `network: {self.network}`; set it to `none`")
         penalties = self.r1.value or self.r2.value or self.gradient_penalty.value
         if self.norm == "batch" and (penalties or self.loss == "relativistic"):
             # Batch norm mixes the images of a batch, so the gradient of one logit is no longer of one image.
@@ -77,7 +97,14 @@ class GanConfig(ModelConfig):
     def check_dataset(self, dataset: Any, where: str) -> None:
         """One domain, of a size that the network can be built for."""
         require_domains(dataset, 1, where, self.family)
-        self.check_size(dataset, where)
+        if self.network != "mlp":
+            self.check_size(dataset, where)
+        # It imports the networks' file: a stage depends on what is imported when all is checked.
+        self.networks((dataset.channels, dataset.size, dataset.size))
+
+    def networks(self, shape: Shape) -> pairs.Pair:
+        """What makes the generator and the discriminator."""
+        return pairs.pair(self.network, shape, self.latent_dim, self.norm, self.width, self.widths, self.blocks)
 
     def build(self, shape: Shape, generator: torch.Generator) -> "Generator":
         """The generator, initialised."""
@@ -95,8 +122,8 @@ class Generator(nn.Module):
     def __init__(self, config: GanConfig, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
-        self.network = dcgan.Generator(config.latent_dim, shape[0], shape[1], config.width)
-        initialise(self.network, generator)
+        self.network = config.networks(shape).generator()
+        self.network.initialise(generator)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Standard normal [N, latent_dim] to images [N, C, H, W] in [-1, 1]."""
@@ -113,8 +140,8 @@ class GanTrainer(Trainer):
         self.config = config
         self.game = adversarial(config.loss)
         self.generator = published
-        self.discriminator = dcgan.Discriminator(shape[0], shape[1], config.width, config.norm)
-        initialise(self.discriminator, randomness)
+        self.discriminator = config.networks(shape).discriminator()
+        self.discriminator.initialise(randomness)
         if config.norm == "spectral":
             spectral.constrain(self.discriminator, randomness)
         device = next(published.parameters()).device

@@ -1,7 +1,17 @@
 """Networks: modules only. Each file holds what one `network:` of params.yaml names."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+
+class Drawable(nn.Module):
+    """A network that knows how its weights are drawn."""
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw them from `generator`; those on the device `meta`, which have no memory, stay as they are."""
+        raise NotImplementedError
 
 
 def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02) -> None:
@@ -15,6 +25,25 @@ def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02)
             nn.init.normal_(layer.weight, std=std, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+LEAK = 0.2
+"""Slope of a leaky ReLU below 0."""
+GAIN = math.sqrt(2 / (1 + LEAK**2))
+"""What a layer's weights are larger by, for the leaky ReLU that it feeds or is fed by takes that of the signal."""
+
+
+def initialise_by_fan_in(layer: nn.Conv2d | nn.Linear, generator: torch.Generator, gain: float = 1.0) -> None:
+    """Weights normal(0, gain / sqrt(inputs of one output)), every bias 0 (He et al. 2015, arXiv 1502.01852, 2.2).
+
+    With `gain` 1 what comes out is as large as what goes in; GAIN makes up for a leaky ReLU. As for the rest as
+    `initialise`.
+    """
+    if layer.weight.is_meta:
+        return
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()), generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class Flatten(nn.Module):

@@ -28,6 +28,14 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "family": "gan", "network": "dcgan", "width": 4, "norm": "spectral", "loss": "hinge",
         "discriminator_steps": 2, "discriminator_learning_rate": 0.002,
     },
+    "dense": {
+        "family": "gan", "network": "mlp", "latent_dim": 8, "widths": [16, 32],
+        "gradient_penalty": 10.0, "learning_rate": 0.0002,
+    },
+    "residual": {
+        "family": "gan", "network": "resnet", "latent_dim": 8, "width": 2, "blocks": 1,
+        "loss": "relativistic", "r1": 1.0, "r2": 1.0,
+    },
     "vae": {"network": "convolutional", "latent_dim": 4, "width": 4},
     "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
     "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
@@ -106,9 +114,10 @@ def test_a_vae_learns_one_batch(name: str) -> None:
     assert records[-1].losses["nll"] < 0.95 * records[0].losses["nll"]
 
 
-def test_a_discriminator_learns_to_tell_noise_from_a_generator() -> None:
-    _, records = train(config("gan", images=16 * 60, batch=16), (1, 28, 28))
-    assert records[-1].losses["real_logit"] > records[-1].losses["fake_logit"] + 1
+@pytest.mark.parametrize(("name", "apart"), [("gan", 1), ("dense", 0.1), ("residual", 1)])
+def test_a_discriminator_learns_to_tell_noise_from_a_generator(name: str, apart: float) -> None:
+    _, records = train(config(name, images=16 * 60, batch=16, discriminator_learning_rate=0.003), (1, 28, 28))
+    assert records[-1].losses["real_logit"] > records[-1].losses["fake_logit"] + apart
 
 
 @pytest.mark.parametrize("bound", [{"norm": "spectral"}, {"norm": "none", "gradient_penalty": 10}])
@@ -137,6 +146,14 @@ def test_a_translator_learns_to_come_back() -> None:
         ("gan", {"gradient_penalty": 10.0}, "batch norm does not go with .*gradient_penalty"),
         ("gan", {"loss": "wasserstein"}, "wasserstein loss needs .*set `gradient_penalty: 10` and norm to `none`"),
         ("penalised", {"loss": "wasserstein", "r1": 0}, "wasserstein loss needs"),
+        ("dense", {"width": 4}, "`network: mlp` has no `width`; remove it. It has: widths, norm"),
+        ("gan", {"blocks": 2}, "`network: dcgan` has no `blocks`"),
+        ("residual", {"widths": [4]}, "`network: resnet` has no `widths`"),
+        ("dense", {"widths": [0]}, r"widths\.0` is 0"),
+        ("dense", {"widths": []}, r"widths` is \[\]"),
+        ("dense", {"norm": "batch"}, "`norm: batch` does not go with `network: mlp`"),
+        ("residual", {"norm": "spectral"}, "`norm: spectral` does not go with `network: resnet`"),
+        ("gan", {"network": "resmet"}, "Did you mean `resnet`"),
         ("gan", {"discriminator_steps": 0}, r"discriminator_steps` is 0"),
         ("gan", {"discriminator_learning_rate": 0}, r"discriminator_learning_rate`: it must be greater than 0"),
         ("gan", {"beta2": 1.0}, "`beta2` must stay below 1"),
@@ -161,8 +178,10 @@ def test_a_dataset_that_does_not_fit_is_refused_before_training() -> None:
         config("cyclegan").check_dataset(digits, "models.c")
     with pytest.raises(UserError, match="2 domains, but family `vae` needs 1"):
         config("vae").check_dataset(drawings, "models.v")
-    with pytest.raises(UserError, match="50 px cannot be halved"):
-        config("gan").check_dataset(odd, "models.g")
+    for network in ("gan", "residual"):
+        with pytest.raises(UserError, match="50 px cannot be halved"):
+            config(network).check_dataset(odd, "models.g")
+    config("dense").check_dataset(odd, "models.g")
 
 
 def test_noise_of_an_image_depends_on_seed_and_place_alone() -> None:

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from gen.augmentation import Augmentation, Kind
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
@@ -47,19 +48,15 @@ class GanConfig(ModelConfig):
     """Adam's step size for the discriminator; without it, that of the generator."""
     gradient_penalty: Scheduled = Schedule(value=0)
     """lambda of the penalty on gradients that are not 1 long, between real and generated images."""
+    augment: list[Kind] = Field(default_factory=list)
+    """Changes that the discriminator sees both real and generated images with."""
+    augment_target: float | None = Field(default=None, gt=0, lt=1)
+    """Mean sign of the logits of real images that the probability of a change is moved to reach; else it is 1."""
 
     @model_validator(mode="before")
     @classmethod
     def _of_its_network(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The keys that only some networks know: defaults for those of this one, none of the others."""
-        network = values.get("network")
-        own = pairs.OWN.get(str(network))
-        if own is None:
-            return values
-        for key in ("width", "widths", "blocks"):
-            if key not in own and values.get(key) is not None:
-                raise ValueError(f"`network: {network}` has no `{key}`; remove it. It has: {', '.join(own)}")
-        return values | {key: default for key, default in own.items() if values.get(key) is None}
+        return pairs.with_defaults(values)
 
     @model_validator(mode="after")
     def _possible(self) -> "GanConfig":
@@ -72,7 +69,13 @@ class GanConfig(ModelConfig):
             raise ValueError(
                 "batch norm does not go with r1, r2, gradient_penalty or the relativistic loss; set norm to `none`"
             )
-        if self.loss == "wasserstein" and not (self.norm == "spectral" or self.gradient_penalty.value or self.r1.value):
+        if self.augment_target is not None and not (self.augment and self.loss in ("non-saturating", "hinge")):
+            raise ValueError(
+                "`augment_target` goes with `augment`, and with the losses non-saturating and hinge, whose logits have "
+                "a sign that says real or generated; set `augment: [colour, translation, cutout]`, or remove it"
+            )
+        penalised = any(weight.value and weight.to != 0 for weight in (self.gradient_penalty, self.r1))
+        if self.loss == "wasserstein" and not (penalised or self.norm == "spectral"):
             raise ValueError(
                 "the wasserstein loss needs a discriminator of bounded slope, for else it falls without end; set "
                 "`gradient_penalty: 10` and norm to `none`, or norm to `spectral`, or `r1`"
@@ -146,8 +149,13 @@ class GanTrainer(Trainer):
             spectral.constrain(self.discriminator, randomness)
         device = next(published.parameters()).device
         self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.augmentation = Augmentation(config.augment, config.augment_target, device)
         networks = {"discriminator": self.discriminator, "generator": self.generator}
         super().__init__(config, networks, randomness, team)
+
+    def memory(self) -> dict[str, Tensor]:
+        """How likely a change of an image is, and what moves that next."""
+        return {f"augment.{name}": tensor for name, tensor in self.augmentation.memory().items()}
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """Update the discriminator, then the generator on the same generated images as the discriminator last.
@@ -161,7 +169,10 @@ class GanTrainer(Trainer):
             self._update_discriminator(real, fake, progress)
         fake = self._generate(last)
         losses = self._update_discriminator(last, fake.detach(), progress)
-        return losses | self._update_generator(last, fake)
+        losses |= self._update_generator(last, fake)
+        if self.config.augment_target is not None:
+            losses["augment_probability"] = self.augmentation.probability.clone()
+        return losses
 
     def signs(self, losses: Mapping[str, float]) -> list[str]:
         """A discriminator whose every logit is certain has nothing left to teach."""
@@ -174,9 +185,16 @@ class GanTrainer(Trainer):
         """As many images, of fresh noise."""
         return self.run(self.generator.sample, self.noise(real, self.config.latent_dim))
 
+    def _shown(self, images: Tensor) -> Tensor:
+        """What the discriminator sees of them."""
+        if not self.config.augment:
+            return images
+        return self.augmentation(images, self.uniform(images, self.augmentation.draws))
+
     def _update_discriminator(self, real: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
         if self.config.norm == "spectral":
             spectral.advance(self.discriminator)
+        real, fake = self._shown(real), self._shown(fake)
         r1, r2 = self.config.r1.at(progress), self.config.r2.at(progress)
         gradient_penalty = self.config.gradient_penalty.at(progress)
         real.requires_grad_(r1 > 0)
@@ -195,6 +213,7 @@ class GanTrainer(Trainer):
             loss = loss + gradient_penalty * slopes
         self.update("discriminator", loss)
         real.requires_grad_(False)
+        self.augmentation.adapt(real_logits, self.team)
         return {
             "discriminator": game.detach(),
             "real_logit": real_logits.detach().mean(),
@@ -204,7 +223,7 @@ class GanTrainer(Trainer):
     def _update_generator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         with frozen(self.discriminator):
             relative = self.config.loss == "relativistic"
-            real_logits = self.run(self.discriminator, real) if relative else real.new_zeros(())
-            loss = self.game.generator(real_logits, self.run(self.discriminator, fake))
+            real_logits = self.run(self.discriminator, self._shown(real)) if relative else real.new_zeros(())
+            loss = self.game.generator(real_logits, self.run(self.discriminator, self._shown(fake)))
             self.update("generator", loss)
         return {"generator": loss.detach()}

@@ -1,6 +1,6 @@
 """The generators and discriminators of GANs, by the names that params.yaml has for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,16 @@ OWN: dict[str, dict[str, Any]] = {
     "resnet": {"width": 16, "blocks": 2, "norm": "none"},
 }
 """The keys that say how large each of them is and how its discriminator is normalised, as they are by default."""
+
+
+def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's block with the keys of its own network filled in; raises ValueError where it has those of another."""
+    network = str(values.get("network"))
+    own = OWN.get(network, {})
+    for key in ("width", "widths", "blocks"):
+        if own and key not in own and values.get(key) is not None:
+            raise ValueError(f"`network: {network}` has no `{key}`; remove it. It has: {', '.join(own)}")
+    return {**values, **{key: default for key, default in own.items() if values.get(key) is None}}
 
 
 class Pair(NamedTuple):

@@ -27,6 +27,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "spectral": {
         "family": "gan", "network": "dcgan", "width": 4, "norm": "spectral", "loss": "hinge",
         "discriminator_steps": 2, "discriminator_learning_rate": 0.002,
+        "augment": ["colour", "translation", "cutout"], "augment_target": 0.6,
     },
     "dense": {
         "family": "gan", "network": "mlp", "latent_dim": 8, "widths": [16, 32],
@@ -146,6 +147,7 @@ def test_a_translator_learns_to_come_back() -> None:
         ("gan", {"gradient_penalty": 10.0}, "batch norm does not go with .*gradient_penalty"),
         ("gan", {"loss": "wasserstein"}, "wasserstein loss needs .*set `gradient_penalty: 10` and norm to `none`"),
         ("penalised", {"loss": "wasserstein", "r1": 0}, "wasserstein loss needs"),
+        ("penalised", {"loss": "wasserstein", "r1": {"value": 1, "to": 0}}, "wasserstein loss needs"),
         ("dense", {"width": 4}, "`network: mlp` has no `width`; remove it. It has: widths, norm"),
         ("gan", {"blocks": 2}, "`network: dcgan` has no `blocks`"),
         ("residual", {"widths": [4]}, "`network: resnet` has no `widths`"),
@@ -154,6 +156,9 @@ def test_a_translator_learns_to_come_back() -> None:
         ("dense", {"norm": "batch"}, "`norm: batch` does not go with `network: mlp`"),
         ("residual", {"norm": "spectral"}, "`norm: spectral` does not go with `network: resnet`"),
         ("gan", {"network": "resmet"}, "Did you mean `resnet`"),
+        ("gan", {"augment": ["colours"]}, "Did you mean `colour`"),
+        ("gan", {"augment_target": 0.6}, "`augment_target` goes with `augment`"),
+        ("spectral", {"loss": "least-squares"}, "`augment_target` goes with .* the losses non-saturating and hinge"),
         ("gan", {"discriminator_steps": 0}, r"discriminator_steps` is 0"),
         ("gan", {"discriminator_learning_rate": 0}, r"discriminator_learning_rate`: it must be greater than 0"),
         ("gan", {"beta2": 1.0}, "`beta2` must stay below 1"),

@@ -99,7 +99,15 @@ def cyclegan(team: Team) -> dict[str, Tensor]:
     return losses(team, "cyclegan")
 
 
-@pytest.mark.parametrize("family", [gan, penalised, vae, cyclegan])
+def spectral(team: Team) -> dict[str, Tensor]:
+    return losses(team, "spectral")
+
+
+def dense(team: Team) -> dict[str, Tensor]:
+    return losses(team, "dense")
+
+
+@pytest.mark.parametrize("family", [gan, penalised, spectral, dense, vae, cyclegan])
 def test_two_processes_train_as_one_does(family: Any, tmp_path: Path) -> None:
     alone = family(ALONE)
     first, second = together(family, tmp_path)

@@ -51,6 +51,10 @@ def _stable_gan(look: Look, size: int) -> Block:
     }  # fmt: skip
 
 
+def _few_images_gan(look: Look, size: int) -> Block:
+    return _gan(look, size) | {"augment": ["colour", "translation", "cutout"]}
+
+
 def _vae(look: Look, size: int) -> Block:
     return {
         "family": "vae", "network": "convolutional", "latent_dim": 16 if size <= 32 else 64, "width": 16,
@@ -75,6 +79,7 @@ def _translator(identity: float, network: str = "translator") -> Callable[[Look,
 PRESETS: Mapping[str, Preset] = {
     "gan": Preset("images from noise: the quickest to fair pictures", 64, _gan),
     "stable-gan": Preset("images from noise: slower, and holds all modes", 64, _stable_gan),
+    "few-images": Preset("images from noise, learnt of some hundreds", 64, _few_images_gan),
     "vae": Preset("images from noise, reconstructions, a code for each image", 64, _vae),
     "style": Preset("between two folders, trainA/ and trainB/", 128, _translator(0.5), translates=True),
     "denoise": Preset("noisy images to clean ones", 64, _translator(0.5, "unet"), "noisy", translates=True),

@@ -45,7 +45,7 @@ LARGEST = {
     r"grid\.png|samples/[0-9]{1,19}\.png": 64 * MIB,
 }
 """The files that a published model may hold, by pattern, and the most bytes of each."""
-SIZES = ("latent_dim", "width", "widths", "blocks")
+SIZES = ("latent_dim", "width", "widths", "blocks", "flows", "flow_width")
 """Keys of a config by which a network grows: a number, or a list of such. It has at least as many weights as each."""
 PNG = b"\x89PNG\r\n\x1a\n"
 TYPES = {"F32": "float32", "I64": "int64"}

@@ -71,6 +71,8 @@ class Judge(Strict):
     """Seed of the noise and of the resamples."""
     resamples: int = Field(default=50, ge=10)
     """Half-samples from which the spread of a figure is estimated."""
+    posterior_samples: int = Field(default=64, ge=1)
+    """Codes of each image behind an autoencoder's importance-weighted bound."""
 
 
 class Promotion(Strict):

@@ -12,6 +12,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
 AdversarialName = Literal["non-saturating", "hinge", "least-squares", "relativistic", "wasserstein"]
+LEVEL = 2 / 255
+"""From one of the 256 levels of a pixel to the next, in [-1, 1]."""
+SHARPEST = -7.0
+"""The log of the least scale of a logistic: below it a pixel that never changes would pay without bound."""
 
 
 class Adversarial(NamedTuple):
@@ -57,8 +61,8 @@ def least_squares(scores: Tensor, target: float) -> Tensor:
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats, summed over latents: [N, d] to [N] (arXiv 1312.6114, B)."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats of each latent: [N, d] to [N, d] (arXiv 1312.6114, B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
@@ -71,3 +75,26 @@ def gaussian_nll(means: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
     """-log N(x; mean, sigma^2) in nats, summed over pixels, [N]; one learned `log_sigma` (arXiv 2006.13202)."""
     standardised = (images - means) * torch.exp(-log_sigma)
     return (0.5 * standardised.square() + log_sigma + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def discretised_logistic_nll(means: Tensor, images: Tensor, log_scale: Tensor) -> Tensor:
+    """-log p(x) of 256 levels in nats, summed over pixels, [N] (Salimans et al. 2017, arXiv 1701.05517, equation 2).
+
+    Of one logistic a pixel, its log-scale learned for each channel, [C, 1, 1]. A level has what lies within half a
+    level of it; the first has all below as well, and the last all above.
+    """
+    rate = torch.exp(-log_scale.clamp_min(SHARPEST))
+    above, below = (images - means + LEVEL / 2) * rate, (images - means - LEVEL / 2) * rate
+    first, last = images < -1 + LEVEL / 2, images > 1 - LEVEL / 2
+    # sigmoid(above) - sigmoid(below), divided into factors of which none cancels.
+    under, over = softplus(-above).masked_fill(last, 0), softplus(below).masked_fill(first, 0)
+    width = torch.log(-torch.expm1(-LEVEL * rate)).expand_as(images).masked_fill(first | last, 0)
+    return (under + over - width).flatten(1).sum(1)
+
+
+def importance_weighted_nll(log_weights: Tensor) -> Tensor:
+    """The bound on -log p(x) of each image [N] in nats that K codes give (Burda et al. 2016, eq. 8), from [N, K].
+
+    `log_weights` are log p(x, z) - log q(z|x).
+    """
+    return math.log(log_weights.shape[1]) - log_weights.logsumexp(1)

@@ -78,7 +78,9 @@ def _misfit(model: Path, config: ModelConfig, shape: Shape) -> str | None:
     if champion["family"] != config.family:
         return f"is of family `{champion['family']}`, not `{config.family}`"
     for key in config.shaping:
-        before, now = champion["config"].get(key), getattr(config, key)
+        # A champion from before there was the key is what its default is.
+        default = type(config).model_fields[key].get_default(call_default_factory=True)
+        before, now = champion["config"].get(key, default), getattr(config, key)
         if before != now:
             return f"has `{key}` {before}, not {now}"
     network = config.build(shape, torch.Generator())

@@ -172,20 +172,22 @@ class Reconstructor(Protocol):
     latent_dim: int
     likelihood: str
     """Of a pixel, given its code: nats of one likelihood are not those of another."""
+    binarisation: str
+    """`none`, `static` or `dynamic`: nor are those of images that were made black and white in another way."""
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1] to their reconstructions, by the posterior's mean."""
+        """Images [N, C, H, W] in [-1, 1] to their reconstructions, by their codes without noise."""
         ...
 
     def evidence(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Per image [N]: the negative log-likelihood of a one-sample reconstruction, and the KL; both in nats.
 
-        The sample is made of standard normal `noise` [N, latent_dim].
+        The sample is made of standard normal `noise` [N, latent_dim]. The KL may be an estimate by the same sample.
         """
         ...
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the code of each image: [N, latent_dim] each."""
+    def codes(self, images: Tensor) -> Tensor:
+        """The code that each image has without noise, the posterior's mean where that is normal: [N, latent_dim]."""
         ...
 
     def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:

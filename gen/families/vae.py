@@ -2,38 +2,81 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from gen import binarisation
+from gen.autoencoder import Autoencoder, Likelihood
+from gen.binarisation import Binarisation
+from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer
-from gen.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
-from gen.networks import convolutional, initialise
+from gen.losses import importance_weighted_nll
+from gen.networks import convolutional, dense_autoencoder, initialise
 from gen.parallel import Team
+from gen.posteriors import PosteriorName, flow
 from gen.schedules import Positive, Schedule
 
 DEAD = 0.1
 """Nats of KL, in sum over all latents, below which the code carries nothing."""
+Units = Annotated[int, Field(ge=1)]
 
 
 class VaeConfig(ModelConfig):
     """A VAE's block in params.yaml."""
 
     # What the decoder's numbers mean is of its shape too.
-    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "likelihood")
+    shaping: ClassVar[tuple[str, ...]] = (
+        *("network", "latent_dim", "width", "widths", "likelihood"),
+        *("binarisation", "posterior", "flows", "flow_width"),
+    )
 
     family: Literal["vae"]
-    network: Literal["convolutional"]
+    network: Literal["convolutional", "mlp"]
     latent_dim: int = Field(default=16, ge=1)
     width: int = Field(default=32, ge=1)
-    """Feature maps at the finest level."""
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """Of a pixel: bernoulli takes greys as probabilities, gaussian learns one sigma."""
+    """Feature maps at the finest level of the network `convolutional`."""
+    widths: list[Units] = Field(default_factory=list, max_length=16)
+    """Units of each hidden layer of the network `mlp`, from the image to the code; the decoder has them backwards."""
+    likelihood: Likelihood = "bernoulli"
+    """Of a pixel: bernoulli takes greys as probabilities, gaussian learns one sigma, discretised-logistic is of 256
+    levels and learns a scale for each channel."""
+    binarisation: Binarisation = "none"
+    """Whether each pixel is black or white by chance: never, once and for all, or anew each time it is seen."""
     beta: Positive = Schedule(value=1)
     """Weight of the KL; 1 is the evidence bound."""
+    free_bits: float = Field(default=0, ge=0)
+    """Nats of each latent's KL, in the mean of a batch, that cost as much as none."""
+    importance_samples: int = Field(default=1, ge=1)
+    """Codes of each image in training; with more than one the importance-weighted bound is trained on."""
+    posterior: PosteriorName = "diagonal"
+    """Of the code of an image: normal, or normal and then bent by a flow."""
+    flows: int = Field(default=0, ge=0, le=64)
+    """Steps of the flow."""
+    flow_width: int = Field(default=0, ge=0)
+    """Hidden units of a step of the flow `iaf`."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "VaeConfig":
+        if (self.network == "mlp") != bool(self.widths):
+            raise ValueError("network `mlp` needs `widths`, such as [200, 200], and no other network takes them")
+        if self.network == "mlp" and self.width != type(self).model_fields["width"].default:
+            raise ValueError("network `mlp` knows no `width`; remove it, for `widths` says how many units there are")
+        if self.binarisation != "none" and self.likelihood != "bernoulli":
+            raise ValueError(f"`binarisation` {self.binarisation} needs the likelihood bernoulli")
+        if (self.posterior == "diagonal") != (self.flows == 0):
+            raise ValueError("a posterior other than diagonal needs `flows`, such as 4, and diagonal has none")
+        if (self.posterior == "iaf") != (self.flow_width > 0):
+            raise ValueError("the posterior iaf needs `flow_width`, such as 320, and no other posterior takes it")
+        if self.free_bits and (self.importance_samples > 1 or self.posterior != "diagonal"):
+            raise ValueError(
+                "`free_bits` needs the KL of each latent, which is known for the posterior diagonal with "
+                "`importance_samples` 1 alone; set it to 0, or those"
+            )
+        return self
 
     @property
     def task(self) -> Task:
@@ -41,78 +84,39 @@ class VaeConfig(ModelConfig):
         return "sample"
 
     def check_dataset(self, dataset: Any, where: str) -> None:
-        """One domain, of a size that the network can be built for."""
+        """One domain, of a size that the network can be built for, and grey where it is to be binarised."""
         require_domains(dataset, 1, where, self.family)
-        self.check_size(dataset, where)
+        if self.network == "convolutional":
+            self.check_size(dataset, where)
+        if self.binarisation != "none" and dataset.channels != 1:
+            raise BadParamsError(
+                f"params.yaml: `{where}.binarisation` is {self.binarisation}, but `{self.dataset}` has images in "
+                "colour, of which no pixel is black or white. Set it to none, or the dataset's `channels` to 1."
+            )
 
-    def build(self, shape: Shape, generator: torch.Generator) -> "Autoencoder":
+    def build(self, shape: Shape, generator: torch.Generator) -> Autoencoder:
         """Encoder and decoder, initialised."""
-        return Autoencoder(self, shape, generator)
+        bent = flow(self.posterior, self.latent_dim, self.flows, self.flow_width)
+        coders = self._coders(shape, bent.context if bent else 0)
+        made = Autoencoder((*coders, bent), self.likelihood, self.binarisation, self.latent_dim, shape[0])
+        if self.network == "mlp":
+            dense_autoencoder.initialise(made, generator)
+        else:
+            initialise(made, generator, std=0.05)
+        return made
+
+    def _coders(self, shape: Shape, context: int) -> tuple[nn.Module, nn.Module]:
+        """Encoder, which tells a flow so many numbers of each image, and decoder."""
+        if self.network == "mlp":
+            dense = self.latent_dim, shape, self.widths
+            return dense_autoencoder.Encoder(*dense, context), dense_autoencoder.Decoder(*dense)
+        sizes = self.latent_dim, shape[0], shape[1], self.width
+        return convolutional.Encoder(*sizes, context), convolutional.Decoder(*sizes)
 
     def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> "VaeTrainer":  # noqa: ARG002
         """Gradient ascent on the evidence bound."""
         assert isinstance(published, Autoencoder)
         return VaeTrainer(self, published, generator, team)
-
-
-class Autoencoder(nn.Module):
-    """The published VAE: it samples, reconstructs and bounds likelihoods."""
-
-    def __init__(self, config: VaeConfig, shape: Shape, generator: torch.Generator) -> None:
-        super().__init__()
-        self.latent_dim = config.latent_dim
-        self.likelihood = config.likelihood
-        self.encoder = convolutional.Encoder(config.latent_dim, shape[0], shape[1], config.width)
-        self.decoder = convolutional.Decoder(config.latent_dim, shape[0], shape[1], config.width)
-        self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
-        initialise(self, generator, std=0.05)
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """Standard normal [N, latent_dim] to the mean images [N, C, H, W] in [-1, 1]."""
-        return self._mean_image(self.decoder(noise))
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1] to the mean images at the posterior's mean."""
-        mean, _ = self.encoder(images)
-        return self._mean_image(self.decoder(mean))
-
-    def evidence(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Per image [N], in nats: -log p(x|z) for one z of the posterior, and the KL to the prior.
-
-        z is made of standard normal `noise` [N, latent_dim]. Their sum is the negative evidence bound (equation 10),
-        summed over pixels and latents.
-        """
-        mean, log_variance = self.posterior(images)
-        nll = self._nll(images, mean + noise * torch.exp(0.5 * log_variance))
-        return nll, kl_to_standard_normal(mean, log_variance)
-
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x) for images [N, C, H, W] in [-1, 1]: [N, latent_dim] each."""
-        # Sums over pixels and latents need all digits, whatever the networks compute in.
-        mean, log_variance = (part.to(images.dtype) for part in self.encoder(images))
-        return mean, log_variance
-
-    def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:
-        """The log of p(x, z) / q(z|x) in nats for K codes of each image, of `noise` [N, K, latent_dim]: [N, K].
-
-        Their importance-weighted mean bounds log p(x) (Burda et al. 2016, arXiv 1509.00519, equation 8).
-        """
-        mean, log_variance = (part[:, None] for part in self.posterior(images))
-        codes = mean + noise * torch.exp(0.5 * log_variance)
-        repeated = images.repeat_interleave(noise.shape[1], 0)
-        nll = self._nll(repeated, codes.flatten(0, 1)).reshape(noise.shape[:2])
-        # Prior and posterior are normal: what is left of their quotient when the constants are gone.
-        return 0.5 * (noise.square() - codes.square() + log_variance).sum(2) - nll
-
-    def _nll(self, images: Tensor, codes: Tensor) -> Tensor:
-        """-log p(x|z) in nats of each image [N] with its code [N, latent_dim]."""
-        decoded = self.decoder(codes).to(images.dtype)
-        if self.likelihood == "bernoulli":
-            return bernoulli_nll(decoded, images)
-        return gaussian_nll(decoded, images, self.log_sigma)
-
-    def _mean_image(self, decoded: Tensor) -> Tensor:
-        return torch.sigmoid(decoded) * 2 - 1 if self.likelihood == "bernoulli" else decoded.clamp(-1, 1)
 
 
 class VaeTrainer(Trainer):
@@ -124,14 +128,46 @@ class VaeTrainer(Trainer):
         super().__init__(config, {"autoencoder": published}, randomness, team)
 
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
-        """Minimise -log p(x|z) + beta KL, in nats per image."""
+        """Minimise -log p(x|z) + beta KL, in nats per image, or the importance-weighted bound of them."""
         (images,) = batch
+        images, beta = self._seen(images), self.config.beta.at(progress)
+        return (self._plain if self.config.importance_samples == 1 else self._weighted)(images, beta)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        if self.config.binarisation == "dynamic":
+            return binarisation.drawn(images, self.noise(images, images[0].numel()))
+        return self.autoencoder.seen(images)
+
+    def _plain(self, images: Tensor, beta: float) -> dict[str, Tensor]:
         noise = self.noise(images, self.config.latent_dim)
         with self.reduced():
-            terms = self.autoencoder.evidence(images, noise)
-        nll, kl = (term.mean() for term in terms)
-        self.update("autoencoder", nll + self.config.beta.at(progress) * kl)
+            each, parts = self.autoencoder.bound(images, noise)
+        nll, kl = each.mean(), parts.sum(1).mean()
+        self.update("autoencoder", nll + beta * (self._above_free(parts) if self.config.free_bits else kl))
         return {"negative_elbo": (nll + kl).detach(), "nll": nll.detach(), "kl": kl.detach()}
+
+    def _above_free(self, kl: Tensor) -> Tensor:
+        """The KL with `free_bits` in place of each latent that has less (Kingma et al. 2016, equation 15)."""
+        own = kl.mean(0)
+        # Of the whole batch, not of this process's part.
+        whole = own.detach().clone()
+        self.team.mean([whole])
+        return torch.where(whole > self.config.free_bits, own, self.config.free_bits).sum()
+
+    def _weighted(self, images: Tensor, beta: float) -> dict[str, Tensor]:
+        samples = self.config.importance_samples
+        noise = self.noise(images, samples * self.config.latent_dim).view(len(images), samples, -1)
+        with self.reduced():
+            nll, kl = self.autoencoder.estimates(images, noise)
+        self.update("autoencoder", importance_weighted_nll(-(nll + beta * kl)).mean())
+        nll, kl = nll.detach(), kl.detach()
+        losses = {
+            "negative_elbo": nll + kl,
+            "nll": nll,
+            "kl": kl,
+            "negative_iwae": importance_weighted_nll(-(nll + kl)),
+        }
+        return {name: each.mean() for name, each in losses.items()}
 
     def signs(self, losses: Mapping[str, float]) -> list[str]:
         """Codes that say nothing of their images."""

@@ -13,10 +13,14 @@ from gen.metrics import likelihood, similarity
 from gen.metrics.card import Figure
 from gen.metrics.halves import whole_first
 
-SAMPLES = 64
-"""Codes of each image behind the importance-weighted bound."""
 MOST = 1000
-"""Images that it is measured on: each takes as long as SAMPLES reconstructions."""
+"""Images that the importance-weighted bound is measured on: each takes as long as one reconstruction for each code."""
+SEEN = {
+    "none": "images as they are",
+    "static": "images binarised once",
+    "dynamic": "images binarised anew in each step of training, once here",
+}
+"""What the likelihood is of, by the model's binarisation."""
 
 
 def autoencoding(subject: Subject, network: Reconstructor) -> list[Figure]:
@@ -57,37 +61,42 @@ def _negative_elbo(subject: Subject, network: Reconstructor) -> Figure:
             for images, noise in _with_noise(subject, network, len(subject.inputs), 1)
         ]
     nll, kl = (torch.cat(parts) for parts in zip(*terms, strict=True))
-    protocol = f"{network.likelihood} likelihood, 1 posterior sample"
+    protocol = _protocol(network, 1)
     card = subject.card("negative_elbo", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
     figure = mean_figure("nats per image", card, likelihood.negative_elbos(nll, kl).cpu().double().numpy())
     return replace(figure, parts={"nll": float(nll.mean()), "kl": float(kl.mean())})
 
 
 def _negative_iwae(subject: Subject, network: Reconstructor) -> Figure:
+    samples = subject.settings.posterior_samples
     with torch.inference_mode():
         bounds = [
             likelihood.negative_iwaes(network.log_weights(images, noise).cpu())
-            for images, noise in _with_noise(subject, network, MOST, SAMPLES)
+            for images, noise in _with_noise(subject, network, MOST, samples)
         ]
     found = torch.cat(bounds).numpy()
-    protocol = f"{network.likelihood} likelihood, {SAMPLES} posterior samples"
-    card = subject.card("negative_iwae", likelihood.VERSION, {"images": len(found)}, protocol)
+    card = subject.card("negative_iwae", likelihood.VERSION, {"images": len(found)}, _protocol(network, samples))
     return mean_figure("nats per image", card, found)
+
+
+def _protocol(network: Reconstructor, samples: int) -> str:
+    plural = "s" if samples > 1 else ""
+    return f"{network.likelihood} likelihood of {SEEN[network.binarisation]}, {samples} posterior sample{plural}"
 
 
 def _with_noise(subject: Subject, network: Reconstructor, most: int, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The first `most` images [B, C, H, W] with noise for `samples` codes of each [B, samples, latent_dim]."""
     generator, device = torch.Generator().manual_seed(subject.settings.seed), subject.published.device
-    for images in batches(subject.inputs[:most], device, BATCH // samples):
+    for images in batches(subject.inputs[:most], device, max(BATCH // samples, 1)):
         yield images, torch.randn(len(images), samples, network.latent_dim, generator=generator).to(device)
 
 
 def _active_units(subject: Subject, network: Reconstructor) -> Figure:
     """Doing nothing is a code that says nothing."""
     with torch.inference_mode():
-        means = [network.posterior(images)[0].cpu() for images in batches(subject.inputs, subject.published.device)]
-    protocol = f"posterior means vary by more than {likelihood.ACTIVE}"
+        codes = [network.codes(images).cpu() for images in batches(subject.inputs, subject.published.device)]
+    protocol = f"codes without noise vary by more than {likelihood.ACTIVE}"
     card = subject.card("active_units", likelihood.VERSION, {"images": len(subject.inputs)}, protocol)
-    counted = likelihood.active_units(torch.cat(means).numpy(), whole_first(halves_of(card, len(subject.inputs))))
+    counted = likelihood.active_units(torch.cat(codes).numpy(), whole_first(halves_of(card, len(subject.inputs))))
     unit = f"of {network.latent_dim} latents"
     return Figure(card.metric, float(counted[0]), unit, card, baseline=0.0, halves=counted[1:], lower_is_better=False)

@@ -1,11 +1,10 @@
 """How well an autoencoder explains images: the error of its reconstructions, its bounds on the likelihood, its code."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gen.losses import importance_weighted_nll
 from gen.metrics.halves import Mask
 
 VERSION = 1
@@ -29,7 +28,7 @@ def negative_iwaes(log_weights: Tensor) -> Tensor:
     From log p(x, z) - log q(z|x) [N, K] of K samples of the posterior. In expectation it falls as K grows, from the
     negative ELBO at K = 1 to the negative log-likelihood.
     """
-    return math.log(log_weights.shape[1]) - log_weights.double().logsumexp(1)
+    return importance_weighted_nll(log_weights.double())
 
 
 def active_units(means: NDArray[np.floating], masks: Mask) -> NDArray[np.float64]:

@@ -4,29 +4,25 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gen.networks import Flatten, Unflatten, pyramid
+from gen.networks import Flatten, Unflatten, encoder, pyramid
 
 
-class Encoder(nn.Module):
+class Encoder(encoder.Encoder):
     """Images [N, C, S, S] to the posterior's mean and log-variance, [N, latent_dim] each, from separate layers."""
 
-    def __init__(self, latent_dim: int, channels: int, size: int, width: int) -> None:
-        """`width`: feature maps after the first layer; each coarser level has twice as many."""
-        super().__init__()
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int, context: int) -> None:
+        """`width`: feature maps after the first layer; each coarser level has twice as many.
+
+        `context` is as gen.networks.encoder has it.
+        """
         side, levels = pyramid(size)
         widths = [channels, *(width * 2**level for level in range(levels))]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
             layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.SiLU(inplace=True)]
         hidden = 4 * widths[-1]
-        self.trunk = nn.Sequential(*layers, Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.SiLU(inplace=True))
-        self.mean = nn.Linear(hidden, latent_dim)
-        self.log_variance = nn.Linear(hidden, latent_dim)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images in [-1, 1] to (mean, log_variance) of q(z|x)."""
-        hidden = self.trunk(images)
-        return self.mean(hidden), self.log_variance(hidden)
+        layers += [Flatten(), nn.Linear(widths[-1] * side**2, hidden), nn.SiLU(inplace=True)]
+        super().__init__(nn.Sequential(*layers), hidden, latent_dim, context)
 
 
 class Decoder(nn.Module):

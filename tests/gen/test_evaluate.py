@@ -152,16 +152,35 @@ def test_an_autoencoder_is_measured_by_its_errors_and_its_bound(real: tuple[Prep
     bound = figures["negative_elbo"]
     assert bound.value == pytest.approx(100, abs=0.01)
     assert bound.parts == {"nll": pytest.approx(90, abs=0.01), "kl": 10}
-    assert bound.card.protocol == "gaussian likelihood, 1 posterior sample"
+    assert bound.card.protocol == "gaussian likelihood of images as they are, 1 posterior sample"
     tighter = figures["negative_iwae"]
     assert tighter.value == pytest.approx(95, abs=0.01)
-    assert tighter.card.protocol == "gaussian likelihood, 64 posterior samples"
+    assert tighter.card.protocol == "gaussian likelihood of images as they are, 64 posterior samples"
     assert (figures["active_units"].value, figures["active_units"].unit) == (1, "of 1 latents")
     decibels = figures["reconstruction_psnr"]
     assert decibels.value == pytest.approx(10 * np.log10(4 / figures["reconstruction_error"].value))
     assert decibels.baseline == pytest.approx(10 * np.log10(4 / by_hand), rel=1e-3)
     assert 0 < figures["reconstruction_ssim"].baseline < 0.5 < figures["reconstruction_ssim"].value < 1
     assert all(figures[name].lower_is_better is False for name in ("reconstruction_psnr", "reconstruction_ssim"))
+
+
+def test_bounds_of_other_binarisations_and_of_other_samples_are_never_ranked_together(
+    real: tuple[Prepared, Reference],
+) -> None:
+    identities = set()
+    for samples in (8, 512):
+        for binarisation in ("none", "static", "dynamic"):
+            memory = Memory(error=0.1)
+            memory.binarisation = binarisation
+            settings = SETTINGS.model_copy(update={"posterior_samples": samples})
+            figures = measure(published(memory), *real, settings).named
+            protocol = figures["negative_iwae"].card.protocol
+            assert protocol is not None
+            assert protocol.endswith(f", {samples} posterior samples")
+            assert ("binarised" in protocol) == (binarisation != "none")
+            identities.add(figures["negative_iwae"].card.eval_id)
+            identities.add(figures["negative_elbo"].card.eval_id)
+    assert len(identities) == 3 + 6
 
 
 def test_the_true_translation_has_no_error_and_none_has_the_baseline(negatives: tuple[Prepared, Reference]) -> None:

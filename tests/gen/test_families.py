@@ -39,6 +39,19 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "vae": {"network": "convolutional", "latent_dim": 4, "width": 4},
     "gaussian": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "gaussian"},
+    "dense-vae": {
+        "family": "vae", "network": "mlp", "latent_dim": 4, "widths": [16, 8],
+        "free_bits": 0.02, "binarisation": "static",
+    },
+    "logistic": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "discretised-logistic"},
+    "planar": {
+        "family": "vae", "network": "convolutional", "latent_dim": 3, "width": 4, "posterior": "planar", "flows": 2,
+    },
+    "weighted": {
+        "family": "vae", "network": "mlp", "latent_dim": 5, "widths": [16], "binarisation": "dynamic",
+        "importance_samples": 3, "posterior": "iaf", "flows": 2, "flow_width": 12,
+        "beta": {"value": 1, "warm_up": 0.25},
+    },
     "cyclegan": {"network": "translator", "width": 2, "blocks": 1, "halvings": 1, "pool": 4},
     "unet": {"family": "cyclegan", "network": "unet", "width": 2, "halvings": 1, "pool": 4},
 }  # fmt: skip
@@ -88,7 +101,9 @@ def test_images_have_the_shape_and_range_of_the_data(name: str, shape: tuple[int
         made.append(network.reconstruct(pictures))
         nll, kl = network.evidence(pictures, noise(3, network.latent_dim, seed=0))
         assert nll.shape == kl.shape == (3,)
-        assert (kl >= 0).all()
+        assert (kl >= 0).all() or name in ("planar", "weighted"), "of one sample it is an estimate"
+        assert network.log_weights(pictures, noise(6, network.latent_dim, seed=0).view(3, 2, -1)).shape == (3, 2)
+        assert network.codes(pictures).shape == (3, network.latent_dim)
     if isinstance(network, Translator):
         made += [network.translate(pictures), network.translate_back(pictures)]
     assert made
@@ -109,7 +124,7 @@ def test_same_seed_same_bytes_whatever_else_draws(name: str) -> None:
     assert not all(torch.equal(state[key], different[key]) for key in state)
 
 
-@pytest.mark.parametrize("name", ["vae", "gaussian"])
+@pytest.mark.parametrize("name", ["vae", "gaussian", "dense-vae", "logistic", "planar", "weighted"])
 def test_a_vae_learns_one_batch(name: str) -> None:
     _, records = train(config(name, images=16 * 200, batch=16, learning_rate=0.003, log_every=16), (1, 28, 28))
     assert records[-1].losses["nll"] < 0.95 * records[0].losses["nll"]
@@ -167,6 +182,19 @@ def test_a_translator_learns_to_come_back() -> None:
         ("gan", {"batch": 0}, r"models\.gan\.batch` is 0"),
         ("vae", {"learning_rate": -1.0}, r"models\.vae\.learning_rate`: it is -1"),
         ("vae", {"family": "vea"}, "Did you mean `vae`"),
+        ("vae", {"network": "mpl"}, "Did you mean `mlp`"),
+        ("vae", {"network": "mlp"}, "network `mlp` needs `widths`"),
+        ("vae", {"widths": [400]}, "no other network takes them"),
+        ("dense-vae", {"widths": [0]}, r"models\.dense-vae\.widths\.0` is 0"),
+        ("dense-vae", {"width": 16}, "network `mlp` knows no `width`"),
+        ("vae", {"binarisation": "dynamical"}, "Did you mean `dynamic`"),
+        ("gaussian", {"binarisation": "static"}, "`binarisation` static needs the likelihood bernoulli"),
+        ("vae", {"posterior": "planar"}, "needs `flows`"),
+        ("vae", {"flows": 3}, "diagonal has none"),
+        ("vae", {"posterior": "iaf", "flows": 3}, "iaf needs `flow_width`"),
+        ("planar", {"flow_width": 3}, "no other posterior takes it"),
+        ("dense-vae", {"importance_samples": 5}, "`free_bits` needs the KL of each latent"),
+        ("planar", {"free_bits": 0.5}, "`free_bits` needs the KL of each latent"),
         ("cyclegan", {"network": "dcgan"}, r"models\.cyclegan\.network` is 'dcgan'"),
     ],
 )
@@ -187,6 +215,10 @@ def test_a_dataset_that_does_not_fit_is_refused_before_training() -> None:
         with pytest.raises(UserError, match="50 px cannot be halved"):
             config(network).check_dataset(odd, "models.g")
     config("dense").check_dataset(odd, "models.g")
+    config("dense-vae", binarisation="none").check_dataset(odd, "models.d")
+    config("vae", binarisation="static").check_dataset(digits, "models.v")
+    with pytest.raises(UserError, match="`models.v.binarisation` is dynamic, but `d` has images in colour"):
+        config("dense-vae", binarisation="dynamic").check_dataset(odd, "models.v")
 
 
 def test_noise_of_an_image_depends_on_seed_and_place_alone() -> None:

@@ -67,7 +67,7 @@ def test_both_players_pull_the_generated_logit_apart(name: losses.AdversarialNam
 
 def test_kl_equals_the_library_s() -> None:
     mean, log_variance = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(torch.zeros(3), torch.ones(3))).sum(1)
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(torch.zeros(3), torch.ones(3)))
     torch.testing.assert_close(losses.kl_to_standard_normal(mean, log_variance), expected)
 
 
@@ -80,6 +80,50 @@ def test_likelihoods_equal_the_library_s_summed_over_pixels() -> None:
     sigma = torch.tensor(0.3)
     expected = -Normal(logits, sigma).log_prob(binary).sum((1, 2, 3))
     torch.testing.assert_close(losses.gaussian_nll(logits, binary, sigma.log()), expected)
+
+
+LEVELS = torch.arange(256, dtype=torch.float64) * 2 / 255 - 1
+
+
+@pytest.mark.parametrize("mean", [-3.0, -1.0, -0.004, 0.3, 1.0, 40.0])
+@pytest.mark.parametrize("log_scale", [-20.0, -7.0, -4.0, 0.0, 5.0])
+def test_the_256_levels_of_a_discretised_logistic_are_all_that_there_is(mean: float, log_scale: float) -> None:
+    means = torch.full((256, 1, 1, 1), mean, dtype=torch.float64)
+    nll = losses.discretised_logistic_nll(means, LEVELS.view(-1, 1, 1, 1), torch.tensor([[[log_scale]]]).double())
+    torch.testing.assert_close(nll.neg().exp().sum(), torch.tensor(1.0).double())
+
+
+def test_a_level_has_what_the_logistic_has_within_half_a_level_of_it() -> None:
+    random = torch.Generator().manual_seed(0)
+    means = torch.rand(256, 3, 2, 1, generator=random, dtype=torch.float64) - 0.5
+    log_scale = torch.tensor([-1.0, -2.0, 0.5], dtype=torch.float64).view(3, 1, 1)
+    images = LEVELS.view(-1, 1, 1, 1).expand_as(means)
+
+    def share_below(edge: Tensor) -> Tensor:
+        return torch.sigmoid((edge - means) / log_scale.exp())
+
+    above = torch.where(images == 1, 1.0, share_below(images + 1 / 255))
+    below = torch.where(images == -1, 0.0, share_below(images - 1 / 255))
+    expected = -(above - below).log().sum((1, 2, 3))
+    torch.testing.assert_close(losses.discretised_logistic_nll(means, images, log_scale), expected)
+
+
+@pytest.mark.parametrize("log_scale", [-30.0, -7.0, 0.0, 10.0])
+def test_no_mean_is_too_far_for_a_discretised_logistic_in_float32(log_scale: float) -> None:
+    means = torch.linspace(-50, 50, 256).view(-1, 1, 1, 1).requires_grad_()
+    spread = torch.full((1, 1, 1), log_scale, requires_grad=True)
+    nll = losses.discretised_logistic_nll(means, LEVELS.float().view(-1, 1, 1, 1), spread)
+    assert nll.isfinite().all()
+    for gradient in torch.autograd.grad(nll.sum(), (means, spread)):
+        assert gradient.isfinite().all()
+    precise = losses.discretised_logistic_nll(means.double(), LEVELS.view(-1, 1, 1, 1), spread.double())
+    torch.testing.assert_close(nll.double(), precise, rtol=2e-4, atol=1e-4)
+
+
+def test_of_equal_weights_the_importance_weighted_bound_is_any_of_them() -> None:
+    assert losses.importance_weighted_nll(torch.tensor([[-80.0, -80.0], [0.0, 0.0]])).tolist() == [80, 0]
+    better = losses.importance_weighted_nll(torch.tensor([[0.0, -1e4]]))
+    torch.testing.assert_close(better, torch.tensor([math.log(2)]))
 
 
 def test_least_squares() -> None:

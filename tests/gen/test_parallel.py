@@ -95,6 +95,14 @@ def vae(team: Team) -> dict[str, Tensor]:
     return losses(team, "vae")
 
 
+def dense_vae(team: Team) -> dict[str, Tensor]:
+    return losses(team, "dense-vae")
+
+
+def weighted(team: Team) -> dict[str, Tensor]:
+    return losses(team, "weighted")
+
+
 def cyclegan(team: Team) -> dict[str, Tensor]:
     return losses(team, "cyclegan")
 
@@ -107,7 +115,7 @@ def dense(team: Team) -> dict[str, Tensor]:
     return losses(team, "dense")
 
 
-@pytest.mark.parametrize("family", [gan, penalised, spectral, dense, vae, cyclegan])
+@pytest.mark.parametrize("family", [gan, penalised, spectral, dense, vae, dense_vae, weighted, cyclegan])
 def test_two_processes_train_as_one_does(family: Any, tmp_path: Path) -> None:
     alone = family(ALONE)
     first, second = together(family, tmp_path)

@@ -131,6 +131,24 @@ def test_when_it_was_kept_by_the_clock_makes_no_difference(
     assert outcome(made, model) == uninterrupted[family]
 
 
+def test_with_every_draw_that_a_vae_makes_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    """Pixels, codes of many samples and a flow; and a KL that warms up."""
+    options = (
+        "network: mlp, widths: [8], binarisation: dynamic, importance_samples: 2, posterior: iaf, flows: 2, "
+        "flow_width: 6, beta: {value: 1, warm_up: 0.5}"
+    )
+    text = PARAMS.replace("network: convolutional", options).replace("latent_dim: 4, width: 4", "latent_dim: 4")
+    made, broken_off = workspace(tmp_path / "whole"), workspace(tmp_path / "broken_off")
+    for each in (made, broken_off):
+        files.write(each.params_file, text)
+    trained(made, "vae")
+    for steps in (2, 1):
+        with pytest.raises(LeftError):
+            trained(broken_off, "vae", leave_after=steps)
+    assert "goes on from" in trained(broken_off, "vae")[0]
+    assert outcome(broken_off, "vae") == outcome(made, "vae")
+
+
 def test_other_inputs_start_afresh_and_say_why(tmp_path: Path) -> None:
     made = workspace(tmp_path)
     with pytest.raises(LeftError):

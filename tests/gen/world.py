@@ -153,6 +153,7 @@ class Memory(Replay):
     """An autoencoder whose every reconstruction is off by `error`, and whose bound is known."""
 
     likelihood = "gaussian"
+    binarisation = "none"
 
     def __init__(self, error: float) -> None:
         super().__init__()
@@ -166,10 +167,9 @@ class Memory(Replay):
         """90 and 10 nats, and a little chance."""
         return 90 + 0.01 * noise[:, 0], torch.full((len(images),), 10.0)
 
-    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def codes(self, images: Tensor) -> Tensor:
         """The image's brightness."""
-        mean = images.mean((1, 2, 3))[:, None]
-        return 10 * mean, torch.zeros_like(mean)
+        return 10 * images.mean((1, 2, 3))[:, None]
 
     def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:
         """-95 nats of each code, and a little chance."""

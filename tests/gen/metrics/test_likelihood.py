@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gen.families.vae import Autoencoder, VaeConfig
+from gen.autoencoder import Autoencoder
+from gen.families.vae import VaeConfig
 from gen.metrics.likelihood import active_units, negative_elbos, negative_iwaes
 
 SIDE, LATENT = 8, 3
@@ -43,7 +44,7 @@ def linear(wrong: float) -> tuple[Autoencoder, Tensor]:
         {"family": "vae", "dataset": "d", "network": "convolutional", "init": "random", "likelihood": "gaussian",
          "latent_dim": LATENT, "width": 2, "images": 1, "batch": 1, "learning_rate": 0.001}
     )  # fmt: skip
-    made = Autoencoder(config, (1, SIDE, SIDE), torch.Generator().manual_seed(0)).double()
+    made = config.build((1, SIDE, SIDE), torch.Generator().manual_seed(0)).double()
     # Columns at right angles: then the posterior's covariance is diagonal, as the encoder's.
     drawn = torch.randn(SIDE**2, LATENT, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weights = torch.linalg.qr(drawn).Q * torch.tensor([0.5, 1.0, 2.0])

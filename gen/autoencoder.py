@@ -1,0 +1,112 @@
+"""What every VAE is once it is trained: encoder, decoder and, where there is one, a flow between them."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gen import binarisation
+from gen.binarisation import Binarisation
+from gen.losses import bernoulli_nll, discretised_logistic_nll, gaussian_nll, kl_to_standard_normal
+from gen.posteriors import Flow
+
+Likelihood = Literal["bernoulli", "gaussian", "discretised-logistic"]
+
+
+class Autoencoder(nn.Module):
+    """The published VAE: it samples, reconstructs and bounds likelihoods."""
+
+    def __init__(
+        self,
+        networks: tuple[nn.Module, nn.Module, Flow | None],
+        likelihood: Likelihood,
+        binarised: Binarisation,
+        latent_dim: int,
+        channels: int,
+    ) -> None:
+        """Of encoder, decoder and flow, as gen.networks and gen.posteriors have them."""
+        super().__init__()
+        self.encoder, self.decoder, self.flow = networks
+        self.likelihood = likelihood
+        self.binarisation = binarised
+        self.latent_dim = latent_dim
+        # One spread for all pixels, or one for each channel.
+        spreads = torch.zeros((channels, 1, 1) if likelihood == "discretised-logistic" else ())
+        self.log_sigma = nn.Parameter(spreads, requires_grad=likelihood != "bernoulli")
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Standard normal [N, latent_dim] to the mean images [N, C, H, W] in [-1, 1]."""
+        return self._mean_image(self.decoder(noise))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1] to the mean images of their codes without noise."""
+        return self._mean_image(self.decoder(self.codes(images)))
+
+    def codes(self, images: Tensor) -> Tensor:
+        """The code of each image without noise, of a normal posterior the mean: [N, latent_dim]."""
+        mean, _, *context = self._encoded(self.seen(images))
+        return self.flow(mean[:, None], *context)[0].squeeze(1) if self.flow else mean
+
+    def evidence(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Per image [N], in nats: -log p(x|z) for one z of the posterior, and the KL to the prior.
+
+        z is made of standard normal `noise` [N, latent_dim]. Their sum is the negative evidence bound (equation 10),
+        summed over pixels and latents. Of a posterior that is not normal the KL is estimated by the same z.
+        """
+        nll, kl = self.bound(self.seen(images), noise)
+        return nll, kl.sum(1)
+
+    def log_weights(self, images: Tensor, noise: Tensor) -> Tensor:
+        """The log of p(x, z) / q(z|x) in nats for K codes of each image, of `noise` [N, K, latent_dim]: [N, K].
+
+        Their importance-weighted mean bounds log p(x) (Burda et al. 2016, arXiv 1509.00519, equation 8).
+        """
+        nll, kl = self.estimates(self.seen(images), noise)
+        return -(nll + kl)
+
+    def seen(self, images: Tensor) -> Tensor:
+        """Images as encoder and likelihood know them; what is binarised already stays as it is."""
+        return images if self.binarisation == "none" else binarisation.fixed(images)
+
+    def bound(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Of `images` as they are seen, with `noise` [N, latent_dim]: -log p(x|z) [N], and the KL in its parts.
+
+        [N, latent_dim]: that of each latent; of a posterior that is not normal [N, 1]: an estimate of all in one.
+        """
+        if self.flow:
+            nll, kl = self.estimates(images, noise[:, None])
+            return nll.squeeze(1), kl
+        mean, log_variance = self._encoded(images)
+        return self._nll(images, mean + noise * torch.exp(0.5 * log_variance)), kl_to_standard_normal(
+            mean, log_variance
+        )
+
+    def estimates(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for K codes of each image, of `noise` [N, K, latent_dim], and log q(z|x) - log p(z): [N, K] each."""
+        mean, log_variance, *context = self._encoded(images)
+        codes = mean[:, None] + noise * torch.exp(0.5 * log_variance[:, None])
+        bent, log_determinant = self.flow(codes, *context) if self.flow else (codes, 0.0)
+        repeated = images.repeat_interleave(noise.shape[1], 0)
+        nll = self._nll(repeated, bent.flatten(0, 1)).reshape(noise.shape[:2])
+        # Prior and noise are normal: what is left of their quotient when the constants are gone.
+        kl = 0.5 * (bent.square() - noise.square() - log_variance[:, None]).sum(2) - log_determinant
+        return nll, kl
+
+    def _encoded(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Mean and log-variance of what noise makes codes of, [N, latent_dim] each, and a flow's context."""
+        # Sums over pixels and latents need all digits, whatever the networks compute in.
+        return tuple(part.to(images.dtype) for part in self.encoder(images))
+
+    def _nll(self, images: Tensor, codes: Tensor) -> Tensor:
+        """-log p(x|z) in nats of each image [N] with its code [N, latent_dim]."""
+        decoded = self.decoder(codes).to(images.dtype)
+        match self.likelihood:
+            case "bernoulli":
+                return bernoulli_nll(decoded, images)
+            case "gaussian":
+                return gaussian_nll(decoded, images, self.log_sigma)
+            case "discretised-logistic":
+                return discretised_logistic_nll(decoded, images, self.log_sigma)
+
+    def _mean_image(self, decoded: Tensor) -> Tensor:
+        return torch.sigmoid(decoded) * 2 - 1 if self.likelihood == "bernoulli" else decoded.clamp(-1, 1)

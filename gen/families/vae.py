@@ -15,7 +15,7 @@ from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer
 from gen.losses import importance_weighted_nll
-from gen.networks import convolutional, dense_autoencoder, initialise
+from gen.networks import convolutional, dense_autoencoder, encoder, initialise
 from gen.parallel import Team
 from gen.posteriors import PosteriorName, flow
 from gen.schedules import Positive, Schedule
@@ -97,15 +97,16 @@ class VaeConfig(ModelConfig):
     def build(self, shape: Shape, generator: torch.Generator) -> Autoencoder:
         """Encoder and decoder, initialised."""
         bent = flow(self.posterior, self.latent_dim, self.flows, self.flow_width)
-        coders = self._coders(shape, bent.context if bent else 0)
-        made = Autoencoder((*coders, bent), self.likelihood, self.binarisation, self.latent_dim, shape[0])
+        coder, decoder = self._coders(shape, bent.context if bent else 0)
+        made = Autoencoder((coder, decoder, bent), self.likelihood, self.binarisation, self.latent_dim, shape[0])
         if self.network == "mlp":
             dense_autoencoder.initialise(made, generator)
         else:
             initialise(made, generator, std=0.05)
+        coder.begin_gently()
         return made
 
-    def _coders(self, shape: Shape, context: int) -> tuple[nn.Module, nn.Module]:
+    def _coders(self, shape: Shape, context: int) -> tuple[encoder.Encoder, nn.Module]:
         """Encoder, which tells a flow so many numbers of each image, and decoder."""
         if self.network == "mlp":
             dense = self.latent_dim, shape, self.widths

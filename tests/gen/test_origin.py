@@ -113,6 +113,22 @@ def test_a_refresh_goes_on_at_the_champions_loss_by_its_own_numbers(champions: W
     assert files.read_json(made.provenance("vae"))["begun_from"] == "the champion digits-sample/3"
 
 
+def test_a_champion_from_before_there_was_a_key_is_what_its_default_is(champions: Workspace, tmp_path: Path) -> None:
+    made, old = workspace(tmp_path), tmp_path / "old"
+    shutil.copytree(champions.train("vae"), old)
+    facts = files.read_json(old / artifact.CONFIG)
+    for key in ("widths", "binarisation", "posterior", "flows", "flow_width"):
+        del facts["config"][key]
+    files.write_json(old / artifact.CONFIG, facts)
+    files.write_manifest(old)
+    place = pinned(made, "digits", old)
+    block = config.load(made.params_file).model("vae")
+    assert origin.find(place, block, "models.vae", (1, 16, 16)).words == "the champion digits-sample/3"
+    binarised = block.model_copy(update={"binarisation": "static"})
+    words = origin.find(place, binarised, "models.vae", (1, 16, 16)).words
+    assert words.endswith("has `binarisation` none, not static")
+
+
 def test_a_game_goes_on_where_it_stood(champions: Workspace, tmp_path: Path) -> None:
     made = workspace(tmp_path)
     pinned(made, "digits", champions.train("dcgan"))

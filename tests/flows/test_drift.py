@@ -37,6 +37,7 @@ def states(outcome: Outcome) -> dict[str, str]:
     return {run.name: run.state for run in outcome.runs}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_trainings_rest_until_images_are_of_another_kind(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "workspace", PARAMS)

@@ -103,7 +103,7 @@ def test_a_dense_network_passes_signals_on_as_large_as_they_are() -> None:
     assert 0.6 < float(before_logit.square().mean()) < 1.6
 
 
-@pytest.mark.parametrize("size", [28, 32, 64, 128])
+@pytest.mark.parametrize("size", [28, 32, 64, pytest.param(128, marks=pytest.mark.long)])
 @pytest.mark.parametrize("channels", [1, 3])
 @torch.no_grad()
 def test_residual_networks_begin_as_chains_whose_signals_neither_grow_nor_die(size: int, channels: int) -> None:

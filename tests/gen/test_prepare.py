@@ -11,7 +11,7 @@ from gen.config import Params
 from gen.datasets import SPLITS, Prepared
 from gen.errors import TooFewImagesError, UserError
 from gen.snapshot import Snapshot, pixel_digest
-from gen.sources.derived import edges
+from gen.sources.drawings import edges
 from gen.steps.ingest import ingest
 from gen.steps.prepare import prepare, prepared_arrays, square
 from gen.workspace import Workspace

@@ -5,9 +5,11 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.published import classifier
 from gen import config
 from gen.errors import BadParamsError
 from gen.workspace import Workspace
@@ -33,6 +35,8 @@ def serve(workspace: Workspace, wanted: str, host: str, port: int, every: float)
 
         torch.set_num_threads(params.machine.threads)
         in_use, follower = _open(workspace, params, wanted)
+        # Kept while it is the same model's: it is read and verified once.
+        in_use.classifier = lru_cache(maxsize=1)(partial(classifier, workspace))
         bound.listen(2048)
         address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
         _say(f"{in_use.served.label} serves at {address} (Ctrl-C ends it)")

@@ -1,4 +1,4 @@
-"""As many generated images of one class as of another, from a generator that knows no classes.
+"""Generated images of chosen classes, as many of each, from a generator that knows no classes.
 
 Images are made by number and told apart by a classifier; those that it is sure of are kept until each class has enough.
 """
@@ -11,10 +11,15 @@ import numpy as np
 from gen.errors import BadParamsError, TooFewImagesError, UserError
 from gen.features import Extractor
 from gen.images import Pixels
+from gen.strict import nearest
 from gen.use import Model
 
 LOOK = 64
 """Images that are told apart at once."""
+SURE = 0.9
+"""Probability of its class above which an image counts as one of it, where nobody says another."""
+DRAWS = 50
+"""Images made for each one wanted, where nobody says how many; a class with a share of a fiftieth of its own is met."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Draw:
     most: int
     """Images to make before a class that has not enough by then is given up."""
     truncation: float = 1.0
+    only: str | None = None
+    """The one class that is wanted; all of them where there is none."""
     made: int = 0
     found: dict[str, int] = field(default_factory=dict)
     """Of those made, how many were surely of each class."""
@@ -53,6 +60,8 @@ class Draw:
                 f"The extractor of `{self.model.dataset}` was not taught labels, so it cannot say which class an image "
                 "is of. Name an extractor that knows them under `extractor:` of the dataset."
             )
+        if self.only is not None and self.only not in self.extractor.labels:
+            raise BadParamsError(f"There is no class `{self.only}`. {nearest(self.only, self.extractor.labels)}")
         for label in self.extractor.labels:
             if not label or label.startswith(".") or "/" in label or "\0" in label:
                 raise BadParamsError(f"The class {label!r} cannot be the name of a folder. Rename it in the dataset.")
@@ -63,7 +72,8 @@ class Draw:
 
         Raises TooFewImagesError that names the classes without enough when `most` were made.
         """
-        while lacking := [label for label, count in self.found.items() if count < self.each]:
+        wanted = self.extractor.labels if self.only is None else [self.only]
+        while lacking := [label for label in wanted if self.found[label] < self.each]:
             if self.made >= self.most:
                 raise TooFewImagesError(self._given_up(lacking))
             pixels = self.model.sample(min(LOOK, self.most - self.made), self.seed, self.made, self.truncation)
@@ -72,7 +82,7 @@ class Draw:
                 if row.max() > self.sure:
                     label = self.extractor.labels[int(np.argmax(row))]
                     self.found[label] += 1
-                    if self.found[label] <= self.each:
+                    if label in wanted and self.found[label] <= self.each:
                         yield Kept(self.made, label, image)
                 self.made += 1
 
@@ -80,6 +90,6 @@ class Draw:
         had = ", ".join(f"`{label}` {self.found[label]} of {self.each}" for label in lacking)
         return (
             f"Of {self.made:,} images that `{self.model.name}` made, too few were surely of some classes: {had}. "
-            "A generator that hardly makes a class cannot fill it. Ask for fewer, let --most be larger or --confidence "
-            "smaller, or train a generator that covers the class."
+            "A generator that hardly makes a class cannot fill it. Ask for fewer (of `genflows augment`, let --most be "
+            "larger or --confidence smaller), or train a generator that covers the class."
         )

@@ -27,26 +27,40 @@ def generate(
     model: ModelOption = None,
     count: Annotated[int, typer.Option("-n", "--n", "--count", min=1, help="How many images.")] = 64,
     seed: Seed = 0,
+    label: Annotated[
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Only images that the dataset's classifier is sure of."),
+    ] = None,
     truncation: Truncation = 1.0,
     out: Annotated[Path, typer.Option(help="A grid (NAME.png), or a folder of single files.")] = Path("samples.png"),
 ) -> None:
     """Make images from noise."""
-    from flows.published import load
+    from flows.published import classifier, load
     from gen.images import write_png
 
     if is_picture(out) and out.is_dir():
         raise BadParamsError(f"--out {out} is a folder that is called like a picture. Name another.")
-    generator = load(Workspace.find(), model, "sample")
+    workspace = Workspace.find()
+    generator = load(workspace, model, "sample")
+    if label is None:
+        chunks = generator.chunks(count, seed, truncation=truncation)
+        images = enumerate(image for chunk in chunks for image in chunk)
+    else:
+        from gen.balanced import DRAWS, SURE, Draw
+
+        draw = Draw(generator, classifier(workspace, generator), count, seed, SURE, DRAWS * count, truncation, label)
+        images = ((kept.number, kept.pixels) for kept in draw)
     if is_picture(out):
+        import numpy as np
+
         from gen.images import grid
 
-        write_png(out, grid(generator.sample(count, seed, truncation=truncation)))
+        write_png(out, grid(np.stack([image for _, image in images])))
     else:
-        numbers = iter(range(count))
-        for chunk in generator.chunks(count, seed, truncation=truncation):
-            for image in chunk:
-                write_png(out / f"{next(numbers):06d}.png", image)
-    print(f"{count} images of {generator.name} (seed {seed}): {out}")
+        for number, image in images:
+            write_png(out / f"{number:06d}.png", image)
+    of_class = f", all of class {label}" if label is not None else ""
+    print(f"{count} images of {generator.name} (seed {seed}{of_class}): {out}")
 
 
 def interpolate(

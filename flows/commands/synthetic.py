@@ -13,9 +13,6 @@ from gen.workspace import Workspace
 if TYPE_CHECKING:
     from gen.balanced import Draw
 
-DRAWS = 50
-"""Images made for each one wanted, where nobody says how many; a class with a share of a fiftieth of its own is met."""
-
 
 def augment(
     out: Annotated[Path, typer.Option(help="A folder that is not there yet.")],
@@ -31,10 +28,9 @@ def augment(
     ] = None,
 ) -> None:
     """Make a synthetic dataset: as many images of each class, DIR/CLASS/NUMBER.png, and a card."""
-    from flows.published import load
+    from flows.published import classifier, load
     from gen import config
-    from gen.balanced import Draw
-    from gen.features import Extractor
+    from gen.balanced import DRAWS, Draw
     from gen.images import write_png
 
     if out.exists():
@@ -42,7 +38,7 @@ def augment(
     workspace = Workspace.find()
     generator = load(workspace, model, "sample")
     name = config.load(workspace.params_file).dataset(generator.dataset).extractor
-    extractor = Extractor.load(workspace.extractor(name), generator.device)
+    extractor = classifier(workspace, generator)
     wanted = each * len(extractor.labels)
     draw = Draw(generator, extractor, each, seed, confidence, most or DRAWS * wanted, truncation)
     with files.fresh_folder(out) as folder:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 from starlette.exceptions import HTTPException
 
 from gen.errors import UserError, describe
@@ -42,6 +42,14 @@ class Noise(Strict):
     """The number of the first image."""
     truncation: float = Field(default=1.0, ge=0, le=1)
     """Scales the noise: below 1 images are more usual and vary less."""
+    label: str | None = Field(default=None, alias="class", max_length=200)
+    """Only images that the dataset's classifier is sure are of this class; `start` counts them alone."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Noise":
+        if self.label is not None and self.start + self.n > MOST_IMAGES:
+            raise ValueError(f"of one class the first {MOST_IMAGES} images of a seed are to be had; take another seed")
+        return self
 
 
 class Images(Strict):
@@ -91,7 +99,15 @@ def build(in_use: InUse, bound: str, limits: Limits | None = None) -> Gate:
     @app.post("/generate", response_model=Pictures, responses=refused)
     async def generate(wanted: Noise) -> Response:
         """Images from noise."""
-        return await answer(lambda served: served.generated(wanted.n, wanted.seed, wanted.start, wanted.truncation))
+        n, seed, start, truncation, label = wanted.n, wanted.seed, wanted.start, wanted.truncation, wanted.label
+        if label is None:
+            return await answer(lambda served: served.generated(n, seed, start, truncation))
+        if in_use.classifier is None:
+            raise UserError("Nothing tells classes apart here. Ask without `class`, or serve from a workspace.")
+        classifier = in_use.classifier
+        return await answer(
+            lambda served: served.of_class(classifier(served.published), label, n, seed, start, truncation)
+        )
 
     @app.post("/reconstruct", response_model=Pictures, responses=refused)
     async def reconstruct(given: Images) -> Response:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gen.errors import UserError
+from gen.features import Extractor
 from gen.serving.served import Served, load
 from gen.tracking import registry
 from gen.tracking.environment import without_secrets
 from gen.tracking.promotion import history
 from gen.tracking.registry import CHAMPION, Version
 from gen.tracking.store import Store, TrackingUnavailable
+from gen.use import Model
 
 Say = Callable[[str], None]
 
@@ -25,6 +27,8 @@ class InUse:
     """NAME@ALIAS, where the registry is followed."""
     looked: str | None = None
     """When the registry answered last: ISO 8601, UTC."""
+    classifier: Callable[[Model], Extractor] | None = None
+    """What finds the network that tells the classes of a model's images apart. Raises UserError."""
     trouble: str | None = None
     """Why it is not, or may not be, what the registry names by now."""
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from gen import use
+from gen.balanced import DRAWS, SURE, Draw
 from gen.families.base import Reconstructor, Sampler, Translator
+from gen.features import Extractor
 from gen.images import Pixels
 from gen.serving import pictures
 from gen.use import Model
@@ -54,6 +56,15 @@ class Served:
     def generated(self, count: int, seed: int, start: int, truncation: float = 1.0) -> bytes:
         """The answer to /generate. Raises UserError when the model makes no images from noise."""
         return self._answer(self.published.sample(count, seed, start, truncation))
+
+    def of_class(self, extractor: Extractor, label: str, count: int, seed: int, start: int, truncation: float) -> bytes:
+        """The answer to /generate with a class: those images of the seed that `extractor` is sure are of it.
+
+        Raises UserError where it knows no such class, or too few images are of it.
+        """
+        each = start + count
+        draw = Draw(self.published, extractor, each, seed, SURE, DRAWS * each, truncation, label)
+        return self._answer(np.stack([kept.pixels for kept in draw])[start:])
 
     def translated(self, images: Sequence[str], back: bool) -> bytes:
         """The answer to /translate. Raises UndecodableError, and UserError when the model does not translate."""

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from flows import cli
 from gen import config, files, use
+from gen.features import Extractor
 from gen.images import write_png
 from gen.snapshot import Snapshot
 from gen.steps.ingest import ingest
@@ -78,6 +79,19 @@ def test_a_grid_or_single_files_of_a_model_by_name_or_folder(
         with Image.open(tmp_path / "single" / f"{number:06d}.png") as file:
             np.testing.assert_array_equal(np.asarray(file), image[:, :, 0])
     genflows("generate", "--model", "dcgan", "--truncation", 1.5, code=2)
+
+
+def test_images_of_one_class_keep_their_numbers(genflows: Genflows, made: Workspace, tmp_path: Path) -> None:
+    call = ("generate", "--model", "dcgan", "--seed", 1, "--n", 3, "--class")
+    assert "all of class cup" in genflows(*call, "cup", "--out", tmp_path / "cups")
+    model, extractor = use.load(made.train("dcgan")), Extractor.load(made.extractor("digits"))
+    for path in (tmp_path / "cups").iterdir():
+        (image,) = pixels = model.sample(1, 1, int(path.stem))
+        assert extractor.labels[int(extractor.probabilities(extractor.features(pixels))[0].argmax())] == "cup"
+        with Image.open(path) as file:
+            np.testing.assert_array_equal(np.asarray(file), image[:, :, 0])
+    assert len(list((tmp_path / "cups").iterdir())) == 3
+    assert "no class `cap`. Did you mean `cup`" in genflows(*call, "cap", code=2)
 
 
 def test_the_way_between_images_is_a_strip_or_an_animation(genflows: Genflows, made: Workspace, tmp_path: Path) -> None:

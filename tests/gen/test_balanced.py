@@ -40,6 +40,15 @@ def telling(model: Model, labels: list[str], meaning: str = "labels") -> Extract
     return Extractor.of(network, description, torch.device("cpu"))
 
 
+def test_of_one_class_they_are_those_that_a_draw_of_all_gives_it(model: Model) -> None:
+    extractor = telling(model, ["box", "cup"])
+    both = Draw(model, extractor, each=9, seed=1, sure=0.9, most=10_000)
+    cups = Draw(model, extractor, each=9, seed=1, sure=0.9, most=10_000, only="cup")
+    assert [kept.number for kept in cups] == [kept.number for kept in both if kept.label == "cup"]
+    with pytest.raises(BadParamsError, match="no class `cap`. Did you mean `cup`"):
+        Draw(model, extractor, each=1, seed=1, sure=0.9, most=10, only="cap")
+
+
 def test_images_are_those_of_their_numbers_and_of_their_class(model: Model) -> None:
     extractor = telling(model, ["box", "cup"])
     draw = Draw(model, extractor, each=9, seed=1, sure=0.9, most=10_000, truncation=0.9)

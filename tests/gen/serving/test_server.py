@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gen import files, use
+from gen.balanced import SURE, Draw
 from gen.serving.gate import Limits
+from gen.serving.served import load
 from gen.tracking import registry
 from gen.tracking.promotion import promote, rollback
 from gen.tracking.store import connect
@@ -31,6 +33,7 @@ from gen.workspace import Workspace
 from tests.gen import fabricated
 from tests.gen.serving.conftest import NAME
 from tests.gen.serving.process import COMMAND, Serving, as_text, environment, pixels, serving
+from tests.gen.test_balanced import telling
 
 CLIENTS = 32
 FIELD = st.sampled_from(["n", "seed", "start", "images", "back"]) | st.text(max_size=5)
@@ -62,6 +65,17 @@ def test_images_are_those_of_the_model(registered: Workspace, champion: Serving)
     assert np.array_equal(champion.pixels("/generate", n=2, seed=8), model.sample(2, seed=8))
     usual = champion.pixels("/generate", n=3, seed=8, truncation=0.5)
     assert np.array_equal(usual, model.sample(3, seed=8, truncation=0.5))
+
+
+def test_images_of_a_class_are_those_that_the_classifier_is_sure_of(registered: Workspace, champion: Serving) -> None:
+    served = load(registered.published("dcgan"), "cpu")
+    extractor = telling(served.published, ["box", "cup"])
+    kept = [each.pixels for each in Draw(served.published, extractor, 4, 1, SURE, 10_000, only="cup")]
+    answer = json.loads(served.of_class(extractor, "cup", count=3, seed=1, start=1, truncation=1.0))
+    assert np.array_equal(pixels(answer["images"]), kept[1:])
+    refused = champion.post("/generate", n=2, seed=7, **{"class": "none"})
+    assert refused.status_code == 422
+    assert "no class `none`" in refused.json()["error"]
 
 
 def test_given_images_are_treated_one_by_one(registered: Workspace, vae: Serving, translator: Serving) -> None:

@@ -83,7 +83,7 @@ PRESETS: Mapping[str, Preset] = {
     "vae": Preset("images from noise, reconstructions, a code for each image", 64, _vae),
     "style": Preset("between two folders, trainA/ and trainB/", 128, _translator(0.5), translates=True),
     "denoise": Preset("noisy images to clean ones", 64, _translator(0.5, "unet"), "noisy", translates=True),
-    "deblur": Preset("blurred images to sharp ones", 64, _translator(0.5, "unet"), "blurred", translates=True),
+    "deblur": Preset("blurred images to sharp ones", 64, _translator(0.5), "blurred", translates=True),
     "colourise": Preset("grey images to coloured ones", 64, _translator(0.0, "unet"), "grey", translates=True),
     "edges": Preset("edge drawings to images", 64, _translator(0.0), "edges", translates=True),
 }

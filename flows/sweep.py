@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gen.tracking.runs import Attempt
 
 MOST = 64
-"""Trainings of one sweep: more are a mistake in the making of the grid."""
+"""Points of a grid: more are a mistake in its making."""
 
 
 @dataclass(frozen=True)

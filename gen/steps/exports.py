@@ -9,15 +9,19 @@ TAG = "export."
 """What the tags begin with: `export.onnx`, `export.torch`."""
 
 
-def exports(folder: Path) -> dict[str, str]:
+def exports(folder: Path, known: Mapping[str, str]) -> dict[str, str]:
     """Tags that say, of each format whose packages are here, how far a published model's export is off.
 
-    Where it is too far off, or the network cannot be exported, they say that. Raises UserError when it does not load.
+    Of what its tags say already, as `known`, nothing is tried again. Where it is too far off, or the network cannot be
+    exported, they say that. Raises UserError when it does not load.
     """
     from gen import exporting, use
 
+    untried = [kind for kind in exporting.available() if f"{TAG}{kind}" not in known]
+    if not untried:
+        return {}
     model, tags = use.load(folder), {}
-    for kind in exporting.available():
+    for kind in untried:
         try:
             tags[f"{TAG}{kind}"] = f"{exporting.exported(model, kind)[1]['difference']:.2g}"
         except UserError as error:
@@ -26,8 +30,3 @@ def exports(folder: Path) -> dict[str, str]:
         except Exception as error:
             tags[f"{TAG}{kind}"] = f"cannot be exported: {type(error).__name__}"
     return tags
-
-
-def are_known(tags: Mapping[str, str]) -> bool:
-    """Whether a version's tags say it already."""
-    return any(name.startswith(TAG) for name in tags)

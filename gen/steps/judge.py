@@ -20,7 +20,7 @@ from gen.reference import Reference
 from gen.ruling import Standard
 from gen.runs import Identity
 from gen.signing import Signer
-from gen.steps.exports import are_known, exports
+from gen.steps.exports import exports
 from gen.steps.lineage import lineage
 from gen.steps.publish import publish
 from gen.tracking import registry
@@ -136,8 +136,7 @@ def _register(workspace: Workspace, params: Params, model: str, store: Store, fo
     name, key = registered_name(config.dataset, config.task), files.read_json(train / "run.json")["key"]
     digest = files.manifest_digest(workspace.published(model))
     version = registry.register(store, name, key, run, digest, tags)
-    if not are_known(version.tags):
-        registry.annotate(store, version, exports(workspace.published(model)))
+    registry.annotate(store, version, exports(workspace.published(model), version.tags))
     signer = Signer.from_environment()
     return registry.sign(store, version, signer) if signer and version.signer != signer.public else version
 

@@ -20,41 +20,12 @@ from flows import cli
 from gen import files
 from gen.workspace import Workspace
 from tests.conftest import ROOT, TINY, environment, make_workspace
+from tests.flows.conftest import Here
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 
 GENFLOWS = (sys.executable, "-m", "flows.cli")
 HEAVY = {"torch", "mlflow", "prefect", "dvc", "pandas", "numpy", "pydantic", "rich.table"}
-
-
-class Here:
-    """The command in this process: what it needs to import is imported once for all tests."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
-        self.patch = patch
-        self.capture = capture
-
-    def __call__(self, place: Workspace | Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run it in a workspace (or any folder)."""
-        self.patch.chdir(place.root if isinstance(place, Workspace) else place)
-        self.patch.setattr(sys, "argv", ["genflows", *arguments])
-        self.patch.setenv("COLUMNS", "80")
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = self.capture.readouterr()
-        return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out, err)
-
-    def done(self, place: Workspace | Path, *arguments: str) -> str:
-        """Run it and return what it printed; it has to succeed."""
-        ended = self(place, *arguments)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

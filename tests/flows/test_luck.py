@@ -13,14 +13,9 @@ from gen.config import Params
 from gen.errors import UserError
 from gen.metrics.card import Figure
 from gen.workspace import Workspace
-from tests.flows.test_cli import Here
+from tests.flows.conftest import Here
 from tests.gen import fabricated
 from tests.gen.metrics.test_card import CARD
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -12,13 +12,8 @@ from gen.config import Params
 from gen.errors import BadParamsError, UserError
 from gen.tracking.store import connect
 from gen.workspace import Workspace
-from tests.flows.test_cli import Here
+from tests.flows.conftest import Here
 from tests.gen import fabricated
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(monkeypatch, capsys)
 
 
 @pytest.fixture

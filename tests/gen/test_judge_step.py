@@ -20,6 +20,7 @@ from gen.features import Extractor
 from gen.judge import Verdict
 from gen.measure import BATCH
 from gen.steps.evaluate import evaluate
+from gen.steps.exports import exports
 from gen.steps.imported import Wanted, import_extractor
 from gen.steps.judge import judge, ranked, read
 from gen.steps.reference import reference
@@ -90,6 +91,8 @@ def test_first_sound_model_becomes_champion(copied: Workspace) -> None:
     assert found.tags.items() >= expected.items()
     assert float(found.tags["value"]) == verdict.challenger.value
     assert float(found.tags["export.torch"]) <= TOLERANCE
+    assert "export.torch" not in exports(copied.published(model), found.tags), "once is enough"
+    assert "export.torch" in exports(copied.published(model), {"export.onnx": "0"}), "one format says nothing of others"
     folder = copied.verdict("digits", "sample")
     assert {path.name for path in folder.iterdir()} == {"verdict.json", "run.json", "challenger.png", "manifest.json"}
     assert on_file(copied) == verdict

@@ -83,7 +83,7 @@ def generated(training: Training) -> Pixels:
     """What the averaged generator makes of fixed noise: uint8 [MADE, 28, 28, 3]."""
     network = training.average.network.eval()
     assert isinstance(network, Sampler)
-    batches = noise(MADE, network.latent_dim, seed=1).split(500)
+    batches = noise(MADE, network.noise_dim, seed=1).split(500)
     return np.concatenate([to_uint8(network.sample(batch)) for batch in batches])
 
 

@@ -189,7 +189,7 @@ class Published:
 
         from gen.noise import noise
 
-        latents = noise(count, self.sampler.latent_dim, seed)
+        latents = noise(count, self.sampler.noise_dim, seed)
         return self._run(self.sampler.sample, torch.split(latents, batch))
 
     def translate(self, pixels: "Pixels", back: bool = False, batch: int = 256) -> "Pixels":

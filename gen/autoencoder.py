@@ -29,13 +29,14 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder, self.flow = networks
         self.likelihood = likelihood
         self.binarisation = binarised
-        self.latent_dim = latent_dim
+        self.latent_dim = self.noise_dim = latent_dim
+        self.choices = 0
         # One spread for all pixels, or one for each channel.
         spreads = torch.zeros((channels, 1, 1) if likelihood == "discretised-logistic" else ())
         self.log_sigma = nn.Parameter(spreads, requires_grad=likelihood != "bernoulli")
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Standard normal [N, latent_dim] to the mean images [N, C, H, W] in [-1, 1]."""
+        """Standard normal [N, noise_dim] to the mean images [N, C, H, W] in [-1, 1]."""
         return self._mean_image(self.decoder(noise))
 
     def reconstruct(self, images: Tensor) -> Tensor:

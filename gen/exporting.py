@@ -48,7 +48,7 @@ class Forward(nn.Module):
         self.what = what
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Noise [N, latent_dim] or images [N, C, H, W] to images [N, C, H, W] in [-1, 1]."""
+        """Noise [N, noise_dim] or images [N, C, H, W] to images [N, C, H, W] in [-1, 1]."""
         images: Tensor = getattr(self.network, self.what)(inputs)
         return images
 
@@ -56,7 +56,7 @@ class Forward(nn.Module):
 def export(model: Model, kind: Format, out: Path, *, back: bool = False) -> dict[str, Any]:
     """Write `model` (on the CPU) to `out`, and beside it OUT.json: what it is, and how far it is off, as returned.
 
-    A generator takes standard normal noise [N, latent_dim], a translator images [N, C, H, W] in [-1, 1] of domain A, or
+    A generator takes standard normal noise [N, noise_dim], a translator images [N, C, H, W] in [-1, 1] of domain A, or
     of B with `back`. Raises UserError, and writes nothing, when its outputs differ from the model's by more than
     TOLERANCE, or the packages for ONNX are not installed.
     """
@@ -103,7 +103,7 @@ def exported(model: Model, kind: Format, *, back: bool = False) -> tuple[bytes, 
 def fixed_inputs(model: Model) -> Tensor:
     """INPUTS inputs of `model`, always the same: noise, or images of noise between -1 and 1."""
     if isinstance(model.network, Sampler):
-        return noise(INPUTS, model.network.latent_dim, SEED)
+        return noise(INPUTS, model.network.noise_dim, SEED)
     return noise(INPUTS, int(np.prod(model.shape)), SEED).reshape(INPUTS, *model.shape).tanh()
 
 

@@ -9,10 +9,21 @@ SAME_LINE = 1e-6
 """How near to 1 or -1 a cosine is where two noises lie on one line through the origin, and no single arc joins them."""
 
 
-def path(noises: Tensor, steps: int) -> Tensor:
-    """From each of K noises [K, d] to the next in `steps` steps: [(K - 1) * steps + 1, d]. The K noises are in it."""
+def path(noises: Tensor, steps: int, choices: int = 0) -> Tensor:
+    """From each of K noises [K, d] to the next in `steps` steps: [(K - 1) * steps + 1, d]. The K noises are in it.
+
+    The last `choices` numbers only choose (gen.choice): they are those of the nearer end.
+    """
+    described = noises.shape[1] - choices
     pieces = [
-        between(start, end, step / steps) if step else start
+        torch.cat(
+            [
+                between(start[:described], end[:described], step / steps),
+                (start if 2 * step < steps else end)[described:],
+            ]
+        )
+        if step
+        else start
         for start, end in pairwise(noises.unbind())
         for step in range(steps)
     ]

@@ -46,23 +46,25 @@ class Model(Published):
         """The images of `sample`, at most CHUNK at a time, so that any number of them takes little memory."""
         end = start + count
         for first in range(start // CHUNK * CHUNK, end, CHUNK):
-            made = self.from_noise(self.noise(CHUNK, seed, first) * truncation)
+            made = self.from_noise(self.noise(CHUNK, seed, first), truncation)
             yield made[max(start - first, 0) : end - first]
 
     def noise(self, count: int, seed: int, start: int = 0) -> "Tensor":
-        """What images number `start` and on of `seed` are made of: standard normal [count, latent_dim].
+        """What images number `start` and on of `seed` are made of: standard normal [count, noise_dim].
 
         Raises UserError when the model makes no images from noise.
         """
         from gen.noise import noise
 
-        return noise(count, self.sampler.latent_dim, seed, start)
+        return noise(count, self.sampler.noise_dim, seed, start)
 
-    def from_noise(self, noise: "Tensor") -> "Pixels":
-        """Images of noises [N, latent_dim]: [N, H, W, C]. Raises UserError when the model makes none from noise."""
+    def from_noise(self, noise: "Tensor", truncation: float = 1.0) -> "Pixels":
+        """Images of noises [N, noise_dim]: [N, H, W, C]. Raises UserError when the model makes none from noise."""
         import torch
 
-        return self._run(self.sampler.sample, torch.split(noise, CHUNK))
+        from gen.noise import truncated
+
+        return self._run(self.sampler.sample, torch.split(truncated(noise, truncation, self.sampler.choices), CHUNK))
 
     def walk(self, numbers: list[int], seed: int, steps: int, truncation: float = 1.0) -> "Pixels":
         """From each of K images of `seed` to the next, spherically in noise: [(K - 1) * steps + 1, H, W, C].
@@ -75,7 +77,7 @@ class Model(Published):
         from gen.interpolation import path
 
         noises = torch.cat([self.noise(1, seed, number) for number in numbers])
-        made = self.from_noise(path(noises, steps) * truncation)
+        made = self.from_noise(path(noises, steps, self.sampler.choices), truncation)
         # The same noise at another place of a batch may round a grey level the other way.
         made[::steps] = np.concatenate([self.sample(1, seed, number, truncation) for number in numbers])
         return made

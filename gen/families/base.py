@@ -158,10 +158,13 @@ class ModelConfig(Strict):
 class Sampler(Protocol):
     """A published network that turns noise into images."""
 
-    latent_dim: int
+    noise_dim: int
+    """Numbers of noise that an image is made of."""
+    choices: int
+    """How many of them, the last ones, only choose (gen.choice): they are neither scaled nor walked along."""
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Standard normal [N, latent_dim] to images [N, C, H, W] in [-1, 1]."""
+        """Standard normal [N, noise_dim] to images [N, C, H, W] in [-1, 1]."""
         ...
 
 

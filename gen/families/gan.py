@@ -124,12 +124,12 @@ class Generator(nn.Module):
 
     def __init__(self, config: GanConfig, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
-        self.latent_dim = config.latent_dim
+        self.noise_dim, self.choices = config.latent_dim, 0
         self.network = config.networks(shape).generator()
         self.network.initialise(generator)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Standard normal [N, latent_dim] to images [N, C, H, W] in [-1, 1]."""
+        """Standard normal [N, noise_dim] to images [N, C, H, W] in [-1, 1]."""
         images: Tensor = self.network(noise)
         return images
 
@@ -183,7 +183,7 @@ class GanTrainer(Trainer):
 
     def _generate(self, real: Tensor) -> Tensor:
         """As many images, of fresh noise."""
-        return self.run(self.generator.sample, self.noise(real, self.config.latent_dim))
+        return self.run(self.generator.sample, self.noise(real, self.generator.noise_dim))
 
     def _shown(self, images: Tensor) -> Tensor:
         """What the discriminator sees of them."""

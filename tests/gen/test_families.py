@@ -96,7 +96,7 @@ def test_images_have_the_shape_and_range_of_the_data(name: str, shape: tuple[int
     pictures = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     made: list[Tensor] = []
     if isinstance(network, Sampler):
-        made.append(network.sample(noise(3, network.latent_dim, seed=0)))
+        made.append(network.sample(noise(3, network.noise_dim, seed=0)))
     if isinstance(network, Reconstructor):
         made.append(network.reconstruct(pictures))
         nll, kl = network.evidence(pictures, noise(3, network.latent_dim, seed=0))

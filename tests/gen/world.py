@@ -101,7 +101,7 @@ def published(network: nn.Module, task: str = "sample", size: int = SIZE) -> Pub
 class Replay(nn.Module):
     """A perfect generator: it shows fresh real images, with noise of a chosen strength on them."""
 
-    latent_dim = 1
+    noise_dim, choices = 1, 0
 
     def __init__(self, noise: float = 0.0, seed: int = 99, kinds: Sequence[int] = (0, 1, 2)) -> None:
         super().__init__()

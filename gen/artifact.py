@@ -45,7 +45,7 @@ LARGEST = {
     r"grid\.png|samples/[0-9]{1,19}\.png": 64 * MIB,
 }
 """The files that a published model may hold, by pattern, and the most bytes of each."""
-SIZES = ("latent_dim", "width", "widths", "blocks", "flows", "flow_width")
+SIZES = ("latent_dim", "width", "widths", "blocks", "flows", "flow_width", "components")
 """Keys of a config by which a network grows: a number, or a list of such. It has at least as many weights as each."""
 PNG = b"\x89PNG\r\n\x1a\n"
 TYPES = {"F32": "float32", "I64": "int64"}
@@ -213,6 +213,13 @@ class Published:
         if not isinstance(self.network, Reconstructor):
             raise UserError(f"`{self.name}` ({self.family}) cannot encode images. Name a model of family `vae`.")
         return self._run(self.network.reconstruct, self._batches(pixels, batch))
+
+    def settle(self, blocks: "Iterable[Pixels]") -> None:
+        """Fit what is not trained by steps to training images in blocks, read only where there is such a part."""
+        from gen.families.base import Settled
+
+        if isinstance(self.network, Settled):
+            self.network.settle(batch.to(self.device) for block in blocks for batch in self._batches(block, len(block)))
 
     def _batches(self, pixels: "Pixels", batch: int) -> "Iterator[Tensor]":
         import torch

@@ -1,5 +1,6 @@
 """What every VAE is once it is trained: encoder, decoder and, where there is one, a flow between them."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -8,9 +9,12 @@ from torch import Tensor, nn
 from gen import binarisation
 from gen.binarisation import Binarisation
 from gen.losses import bernoulli_nll, discretised_logistic_nll, gaussian_nll, kl_to_standard_normal
+from gen.mixture import Mixture
 from gen.posteriors import Flow
 
 Likelihood = Literal["bernoulli", "gaussian", "discretised-logistic"]
+SEED = 0
+"""Of the codes that a mixture is fitted to, and of where its components begin."""
 
 
 class Autoencoder(nn.Module):
@@ -23,21 +27,38 @@ class Autoencoder(nn.Module):
         binarised: Binarisation,
         latent_dim: int,
         channels: int,
+        components: int = 0,
     ) -> None:
-        """Of encoder, decoder and flow, as gen.networks and gen.posteriors have them."""
+        """Of encoder, decoder and flow, as gen.networks and gen.posteriors have them.
+
+        With `components` images are drawn from a mixture of so many normals, once it is settled, and not from the
+        prior.
+        """
         super().__init__()
         self.encoder, self.decoder, self.flow = networks
         self.likelihood = likelihood
         self.binarisation = binarised
-        self.latent_dim = self.noise_dim = latent_dim
-        self.choices = 0
+        self.latent_dim = latent_dim
+        self.mixture = Mixture(components, latent_dim) if components else None
+        self.choices = int(components > 0)
+        self.noise_dim = latent_dim + self.choices
         # One spread for all pixels, or one for each channel.
         spreads = torch.zeros((channels, 1, 1) if likelihood == "discretised-logistic" else ())
         self.log_sigma = nn.Parameter(spreads, requires_grad=likelihood != "bernoulli")
 
     def sample(self, noise: Tensor) -> Tensor:
         """Standard normal [N, noise_dim] to the mean images [N, C, H, W] in [-1, 1]."""
-        return self._mean_image(self.decoder(noise))
+        return self._mean_image(self.decoder(self.mixture(noise) if self.mixture else noise))
+
+    @torch.no_grad()
+    def settle(self, images: Iterable[Tensor]) -> None:
+        """Fit the mixture, where there is one, to a code of each of the images, in batches [B, C, H, W] in [-1, 1]."""
+        if self.mixture is None:
+            return
+        generator = torch.Generator().manual_seed(SEED)
+        codes = torch.cat([self._drawn(self.seen(batch), generator) for batch in images])
+        if codes.isfinite().all():
+            self.mixture.fit(codes, SEED)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] in [-1, 1] to the mean images of their codes without noise."""
@@ -92,6 +113,13 @@ class Autoencoder(nn.Module):
         # Prior and noise are normal: what is left of their quotient when the constants are gone.
         kl = 0.5 * (bent.square() - noise.square() - log_variance[:, None]).sum(2) - log_determinant
         return nll, kl
+
+    def _drawn(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A code of each image [N, latent_dim], from its posterior: that is what the decoder was trained on."""
+        mean, log_variance, *context = self._encoded(images)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        codes = mean + noise * torch.exp(0.5 * log_variance)
+        return self.flow(codes[:, None], *context)[0].squeeze(1) if self.flow else codes
 
     def _encoded(self, images: Tensor) -> tuple[Tensor, ...]:
         """Mean and log-variance of what noise makes codes of, [N, latent_dim] each, and a flow's context."""

@@ -12,6 +12,8 @@ from gen.strict import Strict, nearest, parse
 
 if TYPE_CHECKING:
     # Whoever only reads params.yaml does not wait for torch.
+    from collections.abc import Iterable
+
     import torch
     from torch import Tensor, nn
 
@@ -115,6 +117,11 @@ class ModelConfig(Strict):
         """Real images of a domain that one step of its training sees: a batch, or several."""
         return self.batch
 
+    @property
+    def least_images(self) -> int:
+        """Training images of a domain that it cannot do without."""
+        return self.images_a_step
+
     def learning_rate_of(self, network: str) -> Schedule:  # noqa: ARG002
         """Adam's step size for one of the networks that its trainer names."""
         return self.learning_rate
@@ -165,6 +172,15 @@ class Sampler(Protocol):
 
     def sample(self, noise: Tensor) -> Tensor:
         """Standard normal [N, noise_dim] to images [N, C, H, W] in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Settled(Protocol):
+    """A published network of which a part is fitted to images when its weights stand still, and not by steps."""
+
+    def settle(self, images: Iterable[Tensor]) -> None:
+        """Fit that part to training images, in batches [B, C, H, W] in [-1, 1]; no weight is changed."""
         ...
 
 

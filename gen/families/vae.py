@@ -31,7 +31,7 @@ class VaeConfig(ModelConfig):
     # What the decoder's numbers mean is of its shape too.
     shaping: ClassVar[tuple[str, ...]] = (
         *("network", "latent_dim", "width", "widths", "likelihood"),
-        *("binarisation", "posterior", "flows", "flow_width"),
+        *("binarisation", "posterior", "flows", "flow_width", "components"),
     )
 
     family: Literal["vae"]
@@ -58,6 +58,9 @@ class VaeConfig(ModelConfig):
     """Steps of the flow."""
     flow_width: int = Field(default=0, ge=0)
     """Hidden units of a step of the flow `iaf`."""
+    components: int = Field(default=0, ge=0, le=1000)
+    """Normals of a mixture that is fitted to the codes of training images and that images are drawn from; with 0 they
+    are drawn from the prior."""
 
     @model_validator(mode="after")
     def _possible(self) -> "VaeConfig":
@@ -83,6 +86,11 @@ class VaeConfig(ModelConfig):
         """Noise to image."""
         return "sample"
 
+    @property
+    def least_images(self) -> int:
+        """A component of the mixture is of one code at least."""
+        return max(self.images_a_step, self.components)
+
     def check_dataset(self, dataset: Any, where: str) -> None:
         """One domain, of a size that the network can be built for, and grey where it is to be binarised."""
         require_domains(dataset, 1, where, self.family)
@@ -98,7 +106,10 @@ class VaeConfig(ModelConfig):
         """Encoder and decoder, initialised."""
         bent = flow(self.posterior, self.latent_dim, self.flows, self.flow_width)
         coder, decoder = self._coders(shape, bent.context if bent else 0)
-        made = Autoencoder((coder, decoder, bent), self.likelihood, self.binarisation, self.latent_dim, shape[0])
+        networks = coder, decoder, bent
+        made = Autoencoder(
+            networks, self.likelihood, self.binarisation, self.latent_dim, shape[0], components=self.components
+        )
         if self.network == "mlp":
             dense_autoencoder.initialise(made, generator)
         else:

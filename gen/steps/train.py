@@ -28,6 +28,8 @@ from gen.workspace import Workspace
 
 GRID = 64
 """Images of a sample grid."""
+SETTLING = 10_000
+"""Training images, at most, that a part which is not trained by steps is fitted to."""
 
 
 def train(
@@ -199,6 +201,8 @@ def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space
     """Show what the generator makes now, and measure it; without a trace in the training that goes on."""
     learning = published.network.training
     published.network.eval()
+    # What is measured is what is published.
+    published.settle(_some(prepared))
     kept.show(_grid(published, prepared))
     made = selection.make(published, prepared, space) if space and kept.training.images else None
     published.network.train(learning)
@@ -210,6 +214,13 @@ def _milestone(kept: Unfinished, published: Published, prepared: Prepared, space
         # A generator that has just become better may learn tomorrow what it does not show today.
         settled = kept.stale > 0 or kept.training.images >= kept.training.config.images
         kept.notice([*signs, *(made.missing if made and settled else ())])
+
+
+def _some(prepared: Prepared, block: int = 250) -> Iterator[images.Pixels]:
+    """Training images for what is fitted when the weights stand still: the first, in the order of their hashes."""
+    shards = prepared.images("train", prepared.target)
+    for start in range(0, min(len(shards), SETTLING), block):
+        yield shards[start : start + block]
 
 
 def _grid(published: Published, prepared: Prepared) -> images.Pixels:
@@ -262,10 +273,11 @@ def _check(config: ModelConfig, name: str, prepared: Prepared) -> None:
             f"Model `{name}` needs a dataset of {wanted} domain{'s' * (wanted > 1)}, but `{config.dataset}` has "
             f"{len(counts)} ({', '.join(prepared.domains)}). Name another dataset under models.{name}.dataset."
         )
-    if min(counts) < config.images_a_step:
+    if min(counts) < config.least_images:
         raise UserError(
-            f"Model `{name}` trains on batches of {config.images_a_step} images, but the train split of "
-            f"`{config.dataset}` has only {min(counts)}. Lower models.{name}.batch or bring more images."
+            f"Model `{name}` needs {config.least_images} training images, for its batches or its mixture, but the "
+            f"train split of `{config.dataset}` has only {min(counts)}. Lower `batch` or `components` under "
+            f"models.{name}, or bring more images."
         )
 
 

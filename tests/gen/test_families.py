@@ -43,6 +43,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "family": "vae", "network": "mlp", "latent_dim": 4, "widths": [16, 8],
         "free_bits": 0.02, "binarisation": "static",
     },
+    "mixed": {"family": "vae", "network": "convolutional", "latent_dim": 4, "width": 4, "components": 3},
     "logistic": {"family": "vae", "network": "convolutional", "width": 4, "likelihood": "discretised-logistic"},
     "planar": {
         "family": "vae", "network": "convolutional", "latent_dim": 3, "width": 4, "posterior": "planar", "flows": 2,

@@ -243,7 +243,7 @@ def test_what_is_refused_is_refused_once(tmp_path: Path) -> None:
     process = begin(tmp_path)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.count("trains on batches of 6400 images") == 1
+    assert said.count("needs 6400 training images") == 1
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

@@ -132,10 +132,10 @@ def test_when_it_was_kept_by_the_clock_makes_no_difference(
 
 
 def test_with_every_draw_that_a_vae_makes_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    """Pixels, codes of many samples and a flow; and a KL that warms up."""
+    """Pixels, codes of many samples and a flow; a KL that warms up, and a mixture fitted at milestones."""
     options = (
         "network: mlp, widths: [8], binarisation: dynamic, importance_samples: 2, posterior: iaf, flows: 2, "
-        "flow_width: 6, beta: {value: 1, warm_up: 0.5}"
+        "flow_width: 6, beta: {value: 1, warm_up: 0.5}, components: 2"
     )
     text = PARAMS.replace("network: convolutional", options).replace("latent_dim: 4, width: 4", "latent_dim: 4")
     made, broken_off = workspace(tmp_path / "whole"), workspace(tmp_path / "broken_off")

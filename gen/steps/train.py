@@ -1,21 +1,18 @@
 """train@MODEL: prepared images in, a published network with its journal and sample grids out."""
 
 import contextlib
-import os
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from gen import clock, files, images, origin, parallel, seen, selection, unfinished
+from gen import clock, files, images, origin, parallel, seen, selection, turns, unfinished
 from gen.artifact import CONFIG, CRITICS, SEEN, WEIGHTS, Published
 from gen.batches import opened
-from gen.config import Machine, Params
+from gen.config import Params
 from gen.datasets import Prepared
-from gen.errors import BusyError, LeftError, UserError
+from gen.errors import LeftError, UserError
 from gen.families.base import RANDOM, ModelConfig, Sampler
 from gen.origin import Origin
 from gen.parallel import Team
@@ -57,7 +54,7 @@ def train(
     with contextlib.ExitStack() as stack:
         if parallel.leads():
             # Before it meets the others: they then wait without taking anything of the accelerator.
-            _take_accelerator(stack, params.machine, leaving)
+            stack.enter_context(turns.accelerator(params.machine.device, leaving))
         team = stack.enter_context(parallel.team(parallel.own_device(params.machine.device)))
         if team.size != params.machine.processes:
             raise UserError(
@@ -126,7 +123,7 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
     identity = replace(recipe, params={**recipe.params, "machine": machine.model_dump()})
     # By the recipe alone: on another machine it goes on, and says that it is not to the bit.
     place = workspace.unfinished(name, recipe.key)
-    with _alone(place):
+    with turns.alone(place):
         training = job.begin()
         network = training.average.network
         shape = job.prepared.shape
@@ -230,39 +227,6 @@ def _grid(published: Published, prepared: Prepared) -> images.Pixels:
     inputs = prepared.images("select", prepared.domains[0])[: GRID // 2]
     pairs = zip(inputs, published.translate(inputs), strict=True)
     return images.grid(np.stack([image for pair in pairs for image in pair]), columns=8)
-
-
-def _take_accelerator(stack: contextlib.ExitStack, machine: Machine, leaving: Callable[[], bool]) -> None:
-    """Wait until nobody else trains on the accelerator. Raises LeftError when asked to leave before."""
-    if machine.device == "cpu":
-        return
-    # One lock for all workspaces: a second training would only take memory from the first.
-    path = Path(tempfile.gettempdir()) / f"genflows-{os.getuid()}-{machine.device}.lock"
-    while not _locked(stack, path):
-        if leaving():
-            raise LeftError(f"Stopped as asked, before {machine.device} was free. The same command goes on.")
-        time.sleep(0.2)
-
-
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Be the only process that trains this."""
-    with contextlib.ExitStack() as stack:
-        if not _locked(stack, place.with_suffix(".lock")):
-            raise BusyError(
-                f"Another process trains the same right now (its files are in {place}). Wait for it, or end it and "
-                "run this command again: it goes on from where that one was."
-            )
-        yield
-
-
-def _locked(stack: contextlib.ExitStack, path: Path) -> bool:
-    """Whether the lock could be taken at once; `stack` gives it back."""
-    try:
-        stack.enter_context(files.lock(path, wait=False))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _check(config: ModelConfig, name: str, prepared: Prepared) -> None:

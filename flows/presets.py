@@ -51,6 +51,20 @@ def _stable_gan(look: Look, size: int) -> Block:
     }  # fmt: skip
 
 
+def _spectral_gan(look: Look, size: int) -> Block:
+    return _gan(look, size) | {
+        "norm": "spectral", "loss": "hinge", "beta1": 0.0, "beta2": 0.9,
+        "learning_rate": {"value": 0.0002, "to": 0},
+    }  # fmt: skip
+
+
+def _wasserstein_gan(look: Look, size: int) -> Block:
+    return _gan(look, size) | {
+        "norm": "none", "loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 5,
+        "learning_rate": 0.0001, "beta1": 0.0, "beta2": 0.9,
+    }  # fmt: skip
+
+
 def _few_images_gan(look: Look, size: int) -> Block:
     return _gan(look, size) | {"augment": ["colour", "translation", "cutout"]}
 
@@ -79,6 +93,8 @@ def _translator(identity: float, network: str = "translator") -> Callable[[Look,
 PRESETS: Mapping[str, Preset] = {
     "gan": Preset("images from noise: the quickest to fair pictures", 64, _gan),
     "stable-gan": Preset("images from noise: slower, and holds all modes", 64, _stable_gan),
+    "spectral-gan": Preset("images from noise: a discriminator of bounded slope, cheap", 64, _spectral_gan),
+    "wasserstein-gan": Preset("images from noise: five times the images, holds all modes", 64, _wasserstein_gan),
     "few-images": Preset("images from noise, learnt of some hundreds", 64, _few_images_gan),
     "vae": Preset("images from noise, reconstructions, a code for each image", 64, _vae),
     "style": Preset("between two folders, trainA/ and trainB/", 128, _translator(0.5), translates=True),

@@ -44,10 +44,11 @@ def test_each_preset_trains_on_what_it_is_for(tmp_path: Path, layout: Layout, si
         model = params.model(name)
         dataset = params.dataset(model.dataset)
         shape = (dataset.channels, dataset.size, dataset.size)
-        domains = [np.zeros((model.batch, *shape[1:], shape[0]), np.uint8)] * (2 if model.task == "translate" else 1)
-        assert next(fit(begin(model, shape, domains, ALONE, "float32"))).images == model.batch
+        images = np.zeros((model.images_a_step, *shape[1:], shape[0]), np.uint8)
+        domains = [images] * (2 if model.task == "translate" else 1)
+        assert next(fit(begin(model, shape, domains, ALONE, "float32"))).images == model.images_a_step
         tried += 1
-    assert tried == {"labels": 7, "images": 8, "domains": 1}[layout]
+    assert tried == {"labels": 9, "images": 10, "domains": 1}[layout]
 
 
 def test_what_a_folder_holds_decides_size_channels_and_features(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_other_layouts_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "places", "grey", "why"),
     [
-        ("style", ("cat", "dog"), False, "has one domain. For it: gan, stable-gan, few-images, vae"),
+        ("style", ("cat", "dog"), False, "has one domain. For it: gan, stable-gan, spectral-gan, wasserstein-gan, few"),
         ("gan", ("trainA", "trainB"), False, r"has two domains \(trainA/, trainB/\). For it: style"),
         ("colourise", ("cat", "dog"), True, "its images are grey"),
     ],

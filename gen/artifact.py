@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from gen import files, mlmodel, untrusted
+from gen.classes import Classes
 from gen.errors import UserError
 from gen.families import FAMILIES
 from gen.strict import Strict
@@ -62,6 +63,8 @@ class Config(Strict):
     dataset: str
     shape: tuple[SIDE, SIDE, SIDE]
     config: dict[str, Any]
+    classes: Classes | None = None
+    """What a conditional model knows of them; the key is missing in all others."""
 
 
 def verify(folder: Path, beside: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -128,6 +131,9 @@ def _sound(folder: Path, listed: Mapping[str, Any]) -> dict[str, Any]:
         sizes = [] if size is None else size if isinstance(size, list) else [size]
         if not (len(sizes) <= weights and all(type(one) is int and 0 <= one <= weights for one in sizes)):
             raise refused(folder / CONFIG, f"its `{key}` is {str(size)[:40]}, but there are {weights:,} weights")
+    named = len(config["classes"]["names"]) if config["classes"] else 0
+    if named > weights:
+        raise refused(folder / CONFIG, f"it names {named:,} classes, but there are {weights:,} weights")
     for name in listed:
         if name.endswith(".png") and not _begins(folder / name, PNG):
             raise refused(folder / name, "it is no PNG")
@@ -168,6 +174,8 @@ class Published:
     """Channels, height, width."""
     network: "nn.Module"
     device: str
+    classes: Classes | None = field(default=None, kw_only=True)
+    """Those that it makes images of as asked; None where it knows none."""
 
     @property
     def sampler(self) -> "Sampler":
@@ -261,10 +269,13 @@ def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()
 
     try:
         block = families.parse_block(config["config"], "config")
+        classes = Classes(**config["classes"]) if config["classes"] else None
+        if block.conditional != (classes is not None):
+            raise ValueError("it names classes and knows none, or knows classes and names none")
         # First without memory: what the config asks for is allocated only where it is what the weights are.
         with torch.device("meta"):
-            _require_fit(block.build(config["shape"], torch.Generator()), untrusted.tensors(folder / WEIGHTS))
-        network = block.build(config["shape"], torch.Generator())
+            _require_fit(block.build(config["shape"], torch.Generator(), classes), untrusted.tensors(folder / WEIGHTS))
+        network = block.build(config["shape"], torch.Generator(), classes)
         network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS, device="cpu"))
     except (UserError, SafetensorError, RuntimeError, ValueError) as error:
         raise UserError(
@@ -279,6 +290,7 @@ def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()
         shape=config["shape"],
         network=network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
         device=device,
+        classes=classes,
     )
 
 

@@ -59,9 +59,11 @@ class Batches:
         team: Team = ALONE,
         readers: int = READERS,
         updates: int = 1,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         """Every domain uint8 [N, H, W, C] in an order of its own; their images are not paired.
 
+        `labels` [N] are those of the first domain's images, and come along with them.
         `size` is that of a whole batch, of which each process of `team` takes its part. Where a step makes several
         `updates`, it takes as many batches one after another. So many `readers` read ahead what is not in memory; with
         0 a batch is read when it is asked for.
@@ -71,6 +73,7 @@ class Batches:
         self.device = team.device
         self.orders = [Order(len(images), seed, stream) for stream, images in enumerate(domains)]
         self._part = team.part(size)
+        self._labels = None if labels is None else torch.from_numpy(labels)
         # What is in memory goes to the device as it is, four times smaller than as numbers in [-1, 1].
         self._domains = [
             images if isinstance(images, Shards) else torch.from_numpy(images).to(self.device) for images in domains
@@ -83,10 +86,14 @@ class Batches:
     def at(self, images: int) -> tuple[Tensor, ...]:
         """What a step takes after so many images: a tensor [updates * size, C, H, W] in [-1, 1] for each domain.
 
-        In a team the part of this process: of each batch its part, one after another.
+        After them, where there are any, the labels [updates * size] of the first domain's images. In a team the part of
+        this process: of each batch its part, one after another.
         Every image of a domain is seen once before any is seen again (a batch may span two such passes).
         """
-        return tuple(to_float(pixels.to(self.device)) for pixels in self._pixels(images))
+        batch = tuple(to_float(pixels.to(self.device)) for pixels in self._pixels(images))
+        if self._labels is None:
+            return batch
+        return *batch, self._labels[torch.from_numpy(self._places(self.orders[0], images))].to(self.device)
 
     def _pixels(self, images: int) -> list[Tensor]:
         if self._readers is None:
@@ -98,10 +105,16 @@ class Batches:
 
     def _read(self, images: int) -> list[Tensor]:
         """Of every domain uint8 [updates * size, H, W, C]."""
+        return [
+            _taken(domain, self._places(order, images))
+            for domain, order in zip(self._domains, self.orders, strict=True)
+        ]
+
+    def _places(self, order: Order, images: int) -> NDArray[np.int64]:
+        """Which images of a domain: [updates * size], of each batch this process's part."""
         first, count = images + self._part.start, self._part.stop - self._part.start
         batches = [first + number * self.size for number in range(self.updates)]
-        chosen = (np.concatenate([order.at(start, count) for start in batches]) for order in self.orders)
-        return [_taken(domain, indices) for domain, indices in zip(self._domains, chosen, strict=True)]
+        return np.concatenate([order.at(start, count) for start in batches])
 
 
 def _taken(images: Shards | Tensor, indices: NDArray[np.int64]) -> Tensor:

@@ -3,6 +3,8 @@
 So what is drawn from is still standard normal noise alone: seeds, walks, exports and the server know nothing else.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -12,10 +14,18 @@ class Choice(nn.Module):
 
     edges: Tensor
 
-    def __init__(self, count: int) -> None:
-        """Among `count` things of equal shares, until it is told others."""
+    def __init__(self, count: int, *, persistent: bool = True) -> None:
+        """Among `count` things of equal shares, until it is told others; a state dict holds them if `persistent`."""
         super().__init__()
-        self.register_buffer("edges", _edges(torch.full((count,), 1 / count, dtype=torch.float64)))
+        edges = _edges(torch.full((count,), 1 / count, dtype=torch.float64))
+        self.register_buffer("edges", edges, persistent=persistent)
+
+    @classmethod
+    def of(cls, shares: Sequence[float]) -> "Choice":
+        """Among things whose shares are known wherever it is built, so that no state dict holds them."""
+        choice = cls(len(shares), persistent=False)
+        choice.tell(torch.tensor(shares, dtype=torch.float64))
+        return choice
 
     def tell(self, shares: Tensor) -> None:
         """How often each thing is to be chosen, [K], in sum 1."""

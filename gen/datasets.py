@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen import files
+from gen.classes import Labels
 from gen.shards import Shards
 
 Split = Literal["train", "select", "report"]
@@ -56,6 +57,11 @@ class Prepared:
         """Labels [N], or None where the source has none."""
         path = self.folder / split / domain / "labels.npy"
         return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def labelled(self, split: Split, domain: str) -> Labels | None:
+        """The same, with the names of the classes."""
+        each = self.labels(split, domain)
+        return None if each is None else Labels(self.profile["labels"], each)
 
     def pairs(self, split: Split) -> Shards | None:
         """The true images of `b` for the images of `a`, in their order; None where nobody knows them."""

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from gen import artifact, files, pin
+from gen.classes import Classes
 from gen.errors import UserError
 from gen.families.base import RANDOM, ModelConfig, Shape
 from gen.parallel import ALONE
@@ -40,10 +41,11 @@ class Origin:
             _copy(safetensors.torch.load_file(self.model / artifact.CRITICS), learnt)
 
 
-def find(path: Path, config: ModelConfig, where: str, shape: Shape) -> Origin:
+def find(path: Path, config: ModelConfig, where: str, shape: Shape, classes: Classes | None = None) -> Origin:
     """The origin that lies at `path`, for a model whose block stands at `where` and whose images have `shape`.
 
-    A champion that does not fit is told and left aside. Raises UserError where `path` is missing or was changed.
+    `classes` are there where the model is `conditional`. A champion that does not fit is told and left aside. Raises
+    UserError where `path` is missing or was changed.
     """
     drawn = config.begun_from(champion=False, where=where)
     if config.init == RANDOM:
@@ -55,7 +57,7 @@ def find(path: Path, config: ModelConfig, where: str, shape: Shape) -> Origin:
     pinned, digest = pin.read(path), files.manifest_digest(path)
     if pinned.champion is None:
         return Origin(digest, drawn, f"random weights: `{config.champion_of}` had no champion when this was pinned")
-    misfit = _misfit(path / pin.MODEL, config, shape)
+    misfit = _misfit(path / pin.MODEL, config, shape, classes)
     if misfit:
         return Origin(digest, drawn, f"random weights and without refresh: the champion {pinned.champion} {misfit}")
     refreshed = config.begun_from(champion=True, where=where)
@@ -72,7 +74,7 @@ def critics(networks: Mapping[str, nn.Module], published: nn.Module) -> dict[str
     }
 
 
-def _misfit(model: Path, config: ModelConfig, shape: Shape) -> str | None:
+def _misfit(model: Path, config: ModelConfig, shape: Shape, classes: Classes | None) -> str | None:
     """Why a model's networks cannot take the champion's weights; None where they can."""
     champion = files.read_json(model / artifact.CONFIG)
     if champion["family"] != config.family:
@@ -83,7 +85,9 @@ def _misfit(model: Path, config: ModelConfig, shape: Shape) -> str | None:
         before, now = champion["config"].get(key, default), getattr(config, key)
         if before != now:
             return f"has `{key}` {before}, not {now}"
-    network = config.build(shape, torch.Generator())
+    if classes and champion["classes"]["names"] != list(classes.names):
+        return "knows other classes, or in another order"
+    network = config.build(shape, torch.Generator(), classes)
     networks = config.trainer(network, shape, torch.Generator(), ALONE).networks
     wanted = [network.state_dict(), critics(networks, network)]
     found = [_shapes(model / name) for name in (artifact.WEIGHTS, artifact.CRITICS)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gen.classes import Labels
 from gen.config import Dataset
 from gen.families.base import ModelConfig, Precision
 from gen.parallel import Team
@@ -13,6 +14,8 @@ from gen.training import begin, fit
 
 IMAGES = 512
 """Of a domain. What a step costs does not depend on how many there are."""
+CLASSES = 10
+"""Of a conditional model. What a step costs hardly depends on them."""
 HALF_WAY = 2**40
 """Images that count as seen: schedules are then where they are for most of a training, and no budget ends."""
 WARM_UP = (2, 0.5)
@@ -31,7 +34,9 @@ def measure(config: ModelConfig, dataset: Dataset, precision: Precision, team: T
     shape = (IMAGES, dataset.size, dataset.size, dataset.channels)
     domains = [noise.integers(0, 256, shape, np.uint8) for _ in range(2 if config.task == "translate" else 1)]
     endless = config.model_copy(update={"images": 2 * HALF_WAY})
-    training = begin(endless, (dataset.channels, dataset.size, dataset.size), domains, team, precision)
+    labels = Labels([str(number) for number in range(CLASSES)], noise.integers(0, CLASSES, IMAGES))
+    image = (dataset.channels, dataset.size, dataset.size)
+    training = begin(endless, image, domains, team, precision, labels if config.conditional else None)
     training.images = HALF_WAY
     steps = fit(training)
     _times(steps, team, *WARM_UP)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gen.arithmetic import tensor_cores
 from gen.batches import Batches
+from gen.classes import Labels
 from gen.families.base import ModelConfig, Precision, Shape
 from gen.families.trainer import SickStepError, Trainer
 from gen.images import Pixels
@@ -189,16 +190,26 @@ def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
 
 
 def begin(
-    config: ModelConfig, shape: Shape, domains: Sequence[Shards | Pixels], team: Team, precision: Precision
+    config: ModelConfig,
+    shape: Shape,
+    domains: Sequence[Shards | Pixels],
+    team: Team,
+    precision: Precision,
+    labels: Labels | None = None,
 ) -> Training:
-    """The training of a model on `domains` (each uint8 [N, H, W, C], all of `shape`), before its first step."""
+    """The training of a model on `domains` (each uint8 [N, H, W, C], all of `shape`), before its first step.
+
+    `labels` of the only domain's images are there where, and only where, the config is `conditional`.
+    """
     # One stream each for weights and noise, so that neither moves when the other draws more.
     weights, randomness = (torch.Generator().manual_seed(2 * config.seed + stream) for stream in range(2))
-    network = config.build(shape, weights)
+    network = config.build(shape, weights, labels.classes if labels else None)
     network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = config.trainer(network, shape, randomness, team)
     trainer.precision = precision
-    batches = Batches(domains, config.batch, config.seed, team, updates=config.images_a_step // config.batch)
+    updates = config.images_a_step // config.batch
+    each = labels.each if labels else None
+    batches = Batches(domains, config.batch, config.seed, team, updates=updates, labels=each)
     return Training(trainer, Average(network, config), batches, config)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from gen.classes import Classes
     from gen.families.trainer import Trainer
     from gen.parallel import Team
 
@@ -122,6 +123,11 @@ class ModelConfig(Strict):
         """Training images of a domain that it cannot do without."""
         return self.images_a_step
 
+    @property
+    def conditional(self) -> bool:
+        """Whether its generators know the class of what they make; its training is then told those of its images."""
+        return False
+
     def learning_rate_of(self, network: str) -> Schedule:  # noqa: ARG002
         """Adam's step size for one of the networks that its trainer names."""
         return self.learning_rate
@@ -152,8 +158,11 @@ class ModelConfig(Strict):
         except ValueError as error:
             raise BadParamsError(f"params.yaml: `{where}.dataset` is `{self.dataset}`: {error}.") from None
 
-    def build(self, shape: Shape, generator: torch.Generator) -> nn.Module:
-        """The networks that are published, freshly initialised, for images of `shape`."""
+    def build(self, shape: Shape, generator: torch.Generator, classes: Classes | None = None) -> nn.Module:
+        """The networks that are published, freshly initialised, for images of `shape`.
+
+        `classes` are there where, and only where, the config is `conditional`.
+        """
         raise NotImplementedError
 
     def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> Trainer:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
+from gen.classes import Classes
 from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
@@ -51,7 +52,7 @@ class CycleGanConfig(ModelConfig):
                 "the size must be a multiple of 4 and large enough. Change the dataset's `size` or lower `halvings`."
             )
 
-    def build(self, shape: Shape, generator: torch.Generator) -> "TranslatorPair":
+    def build(self, shape: Shape, generator: torch.Generator, classes: Classes | None = None) -> "TranslatorPair":  # noqa: ARG002
         """Both generators, initialised."""
         return TranslatorPair(self, shape, generator)
 

@@ -1,6 +1,7 @@
 """GANs: a generator learns to make what a discriminator cannot tell from real images."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -8,10 +9,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gen.augmentation import Augmentation, Kind
+from gen.classes import Classes
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
-from gen.networks import pairs, spectral
+from gen.networks import Drawable, conditional, pairs, spectral
 from gen.parallel import Team
 from gen.penalties import between, gradient_norm_off_one, gradient_norm_squared
 from gen.schedules import Positive, Schedule, Scheduled
@@ -24,7 +26,7 @@ with the logarithm of the steps alone, to 16 in some hundred; in a game that goe
 class GanConfig(ModelConfig):
     """A GAN's block in params.yaml."""
 
-    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "widths", "blocks", "norm")
+    shaping: ClassVar[tuple[str, ...]] = ("network", "latent_dim", "width", "widths", "blocks", "norm", "classes")
 
     family: Literal["gan"]
     network: pairs.Name
@@ -37,6 +39,8 @@ class GanConfig(ModelConfig):
     """Residual blocks of a resnet at each level; 2 by default."""
     norm: pairs.Norm = "none"
     """Norm of the discriminator's layers: of a dcgan `batch` by default."""
+    classes: Literal["none", "projection", "embedding"] = "none"
+    """How the discriminator is told the class of an image; with each but none the generator is told it as well."""
     loss: AdversarialName = "non-saturating"
     r1: Scheduled = Schedule(value=0)
     """gamma of the gradient penalty on real images."""
@@ -88,6 +92,11 @@ class GanConfig(ModelConfig):
         return "sample"
 
     @property
+    def conditional(self) -> bool:
+        """Whether both networks know the class."""
+        return self.classes != "none"
+
+    @property
     def images_a_step(self) -> int:
         """Every update of the discriminator sees other real images."""
         return self.batch * self.discriminator_steps
@@ -106,12 +115,24 @@ class GanConfig(ModelConfig):
         self.networks((dataset.channels, dataset.size, dataset.size))
 
     def networks(self, shape: Shape) -> pairs.Pair:
-        """What makes the generator and the discriminator."""
-        return pairs.pair(self.network, shape, self.latent_dim, self.norm, self.width, self.widths, self.blocks)
+        """What makes the generator, and a discriminator that knows no classes."""
+        inputs = self.latent_dim * (2 if self.conditional else 1)
+        return pairs.pair(self.network, shape, inputs, self.norm, self.width, self.widths, self.blocks)
 
-    def build(self, shape: Shape, generator: torch.Generator) -> "Generator":
+    def discriminator(self, shape: Shape, classes: int) -> Drawable:
+        """The discriminator for images of `shape`; where it is told their class, of so many `classes`."""
+        match self.classes:
+            case "none":
+                return self.networks(shape).discriminator()
+            case "projection":
+                return conditional.Projected(self.networks(shape).discriminator(), classes)
+            case "embedding":
+                wider = (shape[0] + 1, *shape[1:])
+                return conditional.Joined(self.networks(wider).discriminator(), classes, shape[1])
+
+    def build(self, shape: Shape, generator: torch.Generator, classes: Classes | None = None) -> "Generator":
         """The generator, initialised."""
-        return Generator(self, shape, generator)
+        return Generator(self, shape, generator, classes)
 
     def trainer(self, published: nn.Module, shape: Shape, generator: torch.Generator, team: Team) -> "GanTrainer":
         """The game against a fresh discriminator."""
@@ -120,17 +141,28 @@ class GanConfig(ModelConfig):
 
 
 class Generator(nn.Module):
-    """The published half of a GAN."""
+    """The published half of a GAN. Where it knows classes, the last number of the noise chooses one."""
 
-    def __init__(self, config: GanConfig, shape: Shape, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: GanConfig, shape: Shape, generator: torch.Generator, classes: Classes | None = None
+    ) -> None:
         super().__init__()
-        self.noise_dim, self.choices = config.latent_dim, 0
+        self.choices = 1 if classes else 0
+        self.noise_dim = config.latent_dim + self.choices
         self.network = config.networks(shape).generator()
         self.network.initialise(generator)
+        self.condition = conditional.Condition(classes, config.latent_dim) if classes else None
+        if self.condition:
+            self.condition.initialise(generator)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Standard normal [N, noise_dim] to images [N, C, H, W] in [-1, 1]."""
-        images: Tensor = self.network(noise)
+        images: Tensor = self.network(self.condition(noise) if self.condition else noise)
+        return images
+
+    def of(self, codes: Tensor, classes: Tensor | None) -> Tensor:
+        """Images [N, C, H, W] of codes [N, latent_dim] and, where it knows any, of these classes [N]."""
+        images: Tensor = self.network(conditional.told(codes, self.condition, classes))
         return images
 
 
@@ -143,7 +175,7 @@ class GanTrainer(Trainer):
         self.config = config
         self.game = adversarial(config.loss)
         self.generator = published
-        self.discriminator = config.networks(shape).discriminator()
+        self.discriminator = config.discriminator(shape, published.condition.count if published.condition else 0)
         self.discriminator.initialise(randomness)
         if config.norm == "spectral":
             spectral.constrain(self.discriminator, randomness)
@@ -162,14 +194,17 @@ class GanTrainer(Trainer):
 
         Losses are those of the last updates.
         """
-        *earlier, last = batch[0].chunk(self.config.discriminator_steps)
-        for real in earlier:
+        steps = self.config.discriminator_steps
+        classes = batch[1].chunk(steps) if self.config.conditional else [None] * steps
+        # Generated images are of the classes of the real ones, so that a pair is of one class.
+        *earlier, (last, of) = zip(batch[0].chunk(steps), classes, strict=True)
+        for real, their in earlier:
             with torch.no_grad():
-                fake = self._generate(real)
-            self._update_discriminator(real, fake, progress)
-        fake = self._generate(last)
-        losses = self._update_discriminator(last, fake.detach(), progress)
-        losses |= self._update_generator(last, fake)
+                fake = self._generate(real, their)
+            self._update_discriminator(real, fake, their, progress)
+        fake = self._generate(last, of)
+        losses = self._update_discriminator(last, fake.detach(), of, progress)
+        losses |= self._update_generator(last, fake, of)
         if self.config.augment_target is not None:
             losses["augment_probability"] = self.augmentation.probability.clone()
         return losses
@@ -181,9 +216,14 @@ class GanTrainer(Trainer):
         apart = losses.get("real_logit", 0.0) - losses.get("fake_logit", 0.0)
         return [f"the discriminator is saturated: its logits are {apart:.0f} apart"] if apart > SATURATED else []
 
-    def _generate(self, real: Tensor) -> Tensor:
-        """As many images, of fresh noise."""
-        return self.run(self.generator.sample, self.noise(real, self.generator.noise_dim))
+    def _generate(self, real: Tensor, classes: Tensor | None) -> Tensor:
+        """As many images, of fresh noise and of these classes."""
+        return self.run(partial(self.generator.of, classes=classes), self.noise(real, self.config.latent_dim))
+
+    def _logits(self, images: Tensor, classes: Tensor | None, *, precise: bool = False) -> Tensor:
+        """What the discriminator says of images [N, C, H, W], each as one of its class: [N]."""
+        told = self.discriminator if classes is None else partial(self.discriminator, classes=classes)
+        return self.run(told, images, precise=precise)
 
     def _shown(self, images: Tensor) -> Tensor:
         """What the discriminator sees of them."""
@@ -191,7 +231,9 @@ class GanTrainer(Trainer):
             return images
         return self.augmentation(images, self.uniform(images, self.augmentation.draws))
 
-    def _update_discriminator(self, real: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
+    def _update_discriminator(
+        self, real: Tensor, fake: Tensor, classes: Tensor | None, progress: float
+    ) -> dict[str, Tensor]:
         if self.config.norm == "spectral":
             spectral.advance(self.discriminator)
         real, fake = self._shown(real), self._shown(fake)
@@ -200,8 +242,8 @@ class GanTrainer(Trainer):
         real.requires_grad_(r1 > 0)
         fake.requires_grad_(r2 > 0)
         # A penalty is a small number made of many: it needs all digits.
-        real_logits = self.run(self.discriminator, real, precise=r1 > 0)
-        fake_logits = self.run(self.discriminator, fake, precise=r2 > 0)
+        real_logits = self._logits(real, classes, precise=r1 > 0)
+        fake_logits = self._logits(fake, classes, precise=r2 > 0)
         game = loss = self.game.discriminator(real_logits, fake_logits)
         if r1:
             loss = loss + r1 / 2 * gradient_norm_squared(real_logits, real)
@@ -209,7 +251,7 @@ class GanTrainer(Trainer):
             loss = loss + r2 / 2 * gradient_norm_squared(fake_logits, fake)
         if gradient_penalty:
             middle = between(real, fake, self.uniform(real, 1))
-            slopes = gradient_norm_off_one(self.run(self.discriminator, middle, precise=True), middle)
+            slopes = gradient_norm_off_one(self._logits(middle, classes, precise=True), middle)
             loss = loss + gradient_penalty * slopes
         self.update("discriminator", loss)
         real.requires_grad_(False)
@@ -220,10 +262,10 @@ class GanTrainer(Trainer):
             "fake_logit": fake_logits.detach().mean(),
         }
 
-    def _update_generator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _update_generator(self, real: Tensor, fake: Tensor, classes: Tensor | None) -> dict[str, Tensor]:
         with frozen(self.discriminator):
             relative = self.config.loss == "relativistic"
-            real_logits = self.run(self.discriminator, self._shown(real)) if relative else real.new_zeros(())
-            loss = self.game.generator(real_logits, self.run(self.discriminator, self._shown(fake)))
+            real_logits = self._logits(self._shown(real), classes) if relative else real.new_zeros(())
+            loss = self.game.generator(real_logits, self._logits(self._shown(fake), classes))
             self.update("generator", loss)
         return {"generator": loss.detach()}

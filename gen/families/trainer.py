@@ -51,6 +51,7 @@ class Trainer:
     def step(self, batch: tuple[Tensor, ...], progress: float) -> Mapping[str, Tensor]:
         """One update of each network on a batch: a tensor [B, C, H, W] in [-1, 1] for each domain, in a team its part.
 
+        Of a conditional model the classes of the images, int64 [B], come after them.
         `progress` is the share of the budget that was seen, in [0, 1): schedules are functions of it.
         Returns detached scalars by name, still on the device: means over the images of this process.
         """

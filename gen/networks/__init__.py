@@ -14,6 +14,23 @@ class Drawable(nn.Module):
         raise NotImplementedError
 
 
+class Critic(Drawable):
+    """Images [N, C, S, S] to logits [N]: high means real."""
+
+    layers: nn.Sequential
+    """The last of them makes a logit of features, [N, F] to [N, 1]."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the logit is made of: [N, F]."""
+        features: Tensor = self.layers[:-1](images)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, C, S, S] to logits [N]."""
+        logits: Tensor = self.layers(images)
+        return logits.squeeze(1)
+
+
 def initialise(module: nn.Module, generator: torch.Generator, std: float = 0.02) -> None:
     """Weights normal(0, std), scales of norms 1, every bias 0 (DCGAN, arXiv 1511.06434, section 4).
 

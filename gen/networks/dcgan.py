@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gen.networks import Drawable, Flatten, Unflatten, initialise, pyramid
+from gen.networks import Critic, Drawable, Flatten, Unflatten, initialise, pyramid
 
 
 class Generator(Drawable):
@@ -32,7 +32,7 @@ class Generator(Drawable):
         return images
 
 
-class Discriminator(Drawable):
+class Discriminator(Critic):
     """Images [N, C, S, S] to logits [N]: high means real."""
 
     def __init__(self, channels: int, size: int, width: int, *, batch_norm: bool) -> None:
@@ -49,8 +49,3 @@ class Discriminator(Drawable):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         initialise(self, generator)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [N, C, S, S] to logits [N]."""
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gen.networks import GAIN, LEAK, Drawable, Flatten, Unflatten, initialise_by_fan_in
+from gen.networks import GAIN, LEAK, Critic, Drawable, Flatten, Unflatten, initialise_by_fan_in
 
 
 class Generator(Drawable):
@@ -29,7 +29,7 @@ class Generator(Drawable):
         return images
 
 
-class Discriminator(Drawable):
+class Discriminator(Critic):
     """Images [N, C, S, S] to logits [N]: high means real."""
 
     def __init__(self, channels: int, size: int, widths: Sequence[int]) -> None:
@@ -41,11 +41,6 @@ class Discriminator(Drawable):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         _initialise(self.layers, generator)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [N, C, S, S] to logits [N]."""
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)
 
 
 def _hidden(widths: Sequence[int]) -> list[nn.Module]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from gen.networks import Drawable
+from gen.networks import Critic, Drawable
 
 Name = Literal["dcgan", "mlp", "resnet"]
 Norm = Literal["batch", "spectral", "none"]
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     """What makes both networks; weights are drawn by the `initialise` of each."""
 
     generator: Callable[[], Drawable]
-    discriminator: Callable[[], Drawable]
+    discriminator: Callable[[], Critic]
 
 
 def pair(

@@ -6,7 +6,7 @@ All convolutions are whole ones, where the paper's largest networks have grouped
 import torch
 from torch import Tensor, nn
 
-from gen.networks import GAIN, LEAK, Drawable, Flatten, initialise_by_fan_in, pyramid
+from gen.networks import GAIN, LEAK, Critic, Drawable, Flatten, initialise_by_fan_in, pyramid
 
 
 class Block(nn.Module):
@@ -55,7 +55,7 @@ class Generator(Drawable):
         return images
 
 
-class Discriminator(Drawable):
+class Discriminator(Critic):
     """Images [N, C, S, S] to logits [N]: high means real. The generator's way back."""
 
     def __init__(self, channels: int, size: int, width: int, blocks: int) -> None:
@@ -74,11 +74,6 @@ class Discriminator(Drawable):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         _initialise(self, generator)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [N, C, S, S] to logits [N]."""
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)
 
 
 def _initialise(network: nn.Module, generator: torch.Generator) -> None:

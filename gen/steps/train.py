@@ -10,6 +10,7 @@ import numpy as np
 from gen import clock, files, images, origin, parallel, seen, selection, turns, unfinished
 from gen.artifact import CONFIG, CRITICS, SEEN, WEIGHTS, Published
 from gen.batches import opened
+from gen.classes import Classes, Labels
 from gen.config import Params
 from gen.datasets import Prepared
 from gen.errors import LeftError, UserError
@@ -75,9 +76,24 @@ def possible(workspace: Workspace, params: Params, name: str) -> tuple[Prepared,
     """
     block = params.model(name)
     prepared = Prepared(workspace.prepared(block.dataset))
-    begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape)
+    labels = _labels(block, name, prepared)
+    classes = labels.classes if labels else None
+    begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape, classes)
     _check(begun.config, name, prepared)
     return prepared, begun
+
+
+def _labels(config: ModelConfig, name: str, prepared: Prepared) -> Labels | None:
+    """Those of the training images, where the model is told them. Raises UserError where there are none."""
+    if not config.conditional:
+        return None
+    labels = prepared.labelled("train", prepared.target)
+    if labels is None:
+        raise UserError(
+            f"Model `{name}` is to learn classes, but not every image of `{config.dataset}` has a label. Set "
+            f"models.{name}.classes to none, or bring images with labels: in a folder, one sub-folder for each class."
+        )
+    return labels
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,14 @@ class _Job:
     def begin(self) -> Training:
         """The training before its first step, from random weights."""
         domains = opened([self.prepared.images("train", domain) for domain in self.prepared.domains], self.team)
-        return begin(self.config, self.prepared.shape, domains, self.team, self.params.machine.precision)
+        labels = _labels(self.config, self.name, self.prepared)
+        return begin(self.config, self.prepared.shape, domains, self.team, self.params.machine.precision, labels)
+
+    @property
+    def classes(self) -> Classes | None:
+        """What the model is to know of them."""
+        labels = _labels(self.config, self.name, self.prepared)
+        return labels.classes if labels else None
 
     def recipe(self, code: Mapping[str, str]) -> Identity:
         """All that the result is a function of but the machine."""
@@ -127,13 +150,15 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
         training = job.begin()
         network = training.average.network
         shape = job.prepared.shape
-        published = Published(name, config.family, config.task, config.dataset, shape, network, machine.device)
+        published = Published(
+            *(name, config.family, config.task, config.dataset, shape, network, machine.device), classes=job.classes
+        )
         with contextlib.closing(Unfinished(place, identity, training, say)) as kept:
             _drive(kept, job.begun, lambda: _milestone(kept, published, job.prepared, measuring), leaving)
             kept.put_back_best()
             with files.fresh_folder(workspace.train(name)) as folder:
                 kept.copy_out(folder)
-                _publish(folder, name, job.prepared, training)
+                _publish(folder, published, training)
                 seen.write(folder / SEEN, seen.look(job.prepared, features, space.extractor))
                 identity.write(folder)
             facts = {"model": name, "images": config.images, "published_after": training.images}
@@ -250,9 +275,9 @@ def _line(record: Record, config: ModelConfig) -> str:
     return f"{record.images:>9,} / {config.images:,} images  {losses}"
 
 
-def _publish(folder: Path, name: str, prepared: Prepared, training: Training) -> None:
+def _publish(folder: Path, published: Published, training: Training) -> None:
     """Write what others load: weights, all that is needed to build the network they fit, and to go on from them."""
-    config = training.config
+    config, classes = training.config, published.classes
     write_tensors(folder / WEIGHTS, training.average.network.state_dict())
     learnt = origin.critics(training.trainer.networks, training.average.source)
     if learnt:
@@ -261,11 +286,12 @@ def _publish(folder: Path, name: str, prepared: Prepared, training: Training) ->
         folder / CONFIG,
         {
             "format": 1,
-            "model": name,
-            "family": config.family,
-            "task": config.task,
-            "dataset": config.dataset,
-            "shape": list(prepared.shape),
+            "model": published.name,
+            "family": published.family,
+            "task": published.task,
+            "dataset": published.dataset,
+            "shape": list(published.shape),
             "config": config.model_dump(),
+            **({"classes": classes.model_dump()} if classes else {}),
         },
     )

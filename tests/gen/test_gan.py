@@ -17,6 +17,8 @@ BLOCKS = {
     "spectral": "network: dcgan, width: 4, norm: spectral, loss: hinge, discriminator_steps: 2, "
     "discriminator_learning_rate: 0.002, augment: [colour, translation, cutout], augment_target: 0.6",
     "dense": "network: mlp, widths: [16, 32], loss: wasserstein, gradient_penalty: 10, augment: [translation]",
+    "projected": "network: dcgan, width: 4, norm: spectral, loss: hinge, discriminator_steps: 2, classes: projection",
+    "pictured": "network: resnet, width: 2, blocks: 1, loss: relativistic, r1: 1, r2: 1, classes: embedding",
     "residual": "network: resnet, width: 2, blocks: 1, loss: relativistic, r1: 1, r2: {value: 1, to: 0.1}",
 }
 

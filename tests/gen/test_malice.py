@@ -302,6 +302,12 @@ MALICE: dict[str, Spoil] = {
     ),
     "a thousand million channels": configured(width=10**9),
     "a thousand million blocks": configured(blocks=10**9),
+    "a thousand million classes": configured("top", classes={"names": 10**9, "shares": [1.0]}),
+    "more classes than weights": configured(
+        "top", classes={"names": [f"{n}" for n in range(5000)], "shares": [1 / 5000] * 5000}
+    ),
+    "more classes than there may be": configured("top", classes={"names": ["a"] * 200_000, "shares": [1.0]}),
+    "classes that are no text": configured("top", classes={"names": [["os"], {"a": 1}], "shares": [0.5, 0.5]}),
     "codes of negative length": configured(latent_dim=-1),
     "width of true": configured(width=True),
     "huge image": configured("top", shape=[10**9, 16, 16]),

@@ -58,7 +58,7 @@ class Precise(Batches):
     """In float64: a game of two networks amplifies rounding."""
 
     def at(self, images: int) -> tuple[Tensor, ...]:
-        return tuple(domain.double() for domain in super().at(images))
+        return tuple(each.double() if each.is_floating_point() else each for each in super().at(images))
 
 
 def losses(team: Team, name: str) -> dict[str, Tensor]:
@@ -73,8 +73,10 @@ def losses(team: Team, name: str) -> dict[str, Tensor]:
 def trained(team: Team, name: str) -> dict[str, Tensor]:
     settings = test_families.config(name, log_every=8, images=8 * STEPS)
     domains = test_families.ramps(settings)
-    training = begin_training(settings, (1, 28, 28), domains, team, "float32")
-    training.batches = Precise(domains, settings.batch, settings.seed, team, updates=training.batches.updates)
+    labels = test_families.labels(settings)
+    training = begin_training(settings, (1, 28, 28), domains, team, "float32", labels)
+    updates, each = training.batches.updates, labels.each if labels else None
+    training.batches = Precise(domains, settings.batch, settings.seed, team, updates=updates, labels=each)
     records = [training.step().record for _ in range(STEPS)]
     return {
         "losses": torch.tensor([list(record.losses.values()) for record in records if record]),
@@ -99,6 +101,10 @@ def dense_vae(team: Team) -> dict[str, Tensor]:
     return losses(team, "dense-vae")
 
 
+def conditional_vae(team: Team) -> dict[str, Tensor]:
+    return losses(team, "conditional-vae")
+
+
 def weighted(team: Team) -> dict[str, Tensor]:
     return losses(team, "weighted")
 
@@ -111,11 +117,22 @@ def spectral(team: Team) -> dict[str, Tensor]:
     return losses(team, "spectral")
 
 
+def projected(team: Team) -> dict[str, Tensor]:
+    return losses(team, "projected")
+
+
+def pictured(team: Team) -> dict[str, Tensor]:
+    return losses(team, "pictured")
+
+
 def dense(team: Team) -> dict[str, Tensor]:
     return losses(team, "dense")
 
 
-@pytest.mark.parametrize("family", [gan, penalised, spectral, dense, vae, dense_vae, weighted, cyclegan])
+@pytest.mark.parametrize(
+    "family",
+    [gan, penalised, spectral, dense, projected, pictured, vae, dense_vae, conditional_vae, weighted, cyclegan],
+)
 def test_two_processes_train_as_one_does(family: Any, tmp_path: Path) -> None:
     alone = family(ALONE)
     first, second = together(family, tmp_path)

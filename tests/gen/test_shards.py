@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gen import shards
 from gen.batches import Batches, opened
 from gen.errors import UserError
-from gen.images import Pixels
+from gen.images import Pixels, to_float
 from gen.parallel import ALONE, Team
 from gen.shards import Shards, write_shards
 
@@ -71,6 +72,19 @@ def test_a_step_of_several_updates_takes_batches_one_after_another(size: int, pi
         for number in range(3):
             expected = whole.at(images + 8 * number)[0].numpy()
             assert (np.concatenate([part[number] for part in parts]) == expected).all()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_every_image_comes_with_its_own_label(size: int, pixels: Pixels, stored: Shards) -> None:
+    """In each part of a team, of several updates a step, over the end of a pass, from memory and from disk."""
+    labels = np.arange(50)
+    for images in ([pixels], [stored]):
+        for rank in range(size):
+            batches = Batches(images, 8, seed=3, team=Team(rank, size), updates=3, labels=labels)
+            for seen in (0, 24, 48, 400):
+                shown, theirs = batches.at(seen)
+                assert len(shown) == len(theirs) == 24 // size
+                assert (shown == to_float(torch.from_numpy(pixels[theirs]))).all()
 
 
 def test_what_fits_into_memory_is_read_once(stored: Shards, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,20 @@ def to_seen(training: Training, count: int = 3) -> list[Tensor]:
     return [trainer._seen(training.batches.at(0)[0]) for _ in range(count)]
 
 
+@pytest.mark.parametrize("name", ["conditional-vae", "conditional-flow"])
+def test_a_conditional_training_counts_the_class_and_watches_the_code(name: str) -> None:
+    watched = Watched(name)
+    _, told = watched.step()
+    (images, classes), model = watched.training.batches.at(0), watched.trainer.autoencoder
+    dark = torch.tensor((ramps(config(name))[0].max((1, 2, 3)) <= 159).mean())
+    expected = -torch.where(classes == 0, dark, 1 - dark).log().mean()
+    assert told["kl"] - told["kl_of_code"] == pytest.approx(float(expected), rel=1e-4)
+    assert told["negative_elbo"] == pytest.approx(told["nll"] + told["kl"], rel=1e-5)
+    assert watched.trainer.signs({"kl": 2.3, "kl_of_code": 0.01}), "that of the class hides no collapse"
+    assert not watched.trainer.signs({"kl": 2.3, "kl_of_code": 0.5})
+    assert model.likeliest(images) is not None
+
+
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_greys_are_measured_as_what_they_are_binarised_to(kind: str) -> None:
     model: Any = begun(config("vae", binarisation=kind)).average.network

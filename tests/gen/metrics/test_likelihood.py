@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gen.autoencoder import Autoencoder
+from gen.classes import Classes
 from gen.families.vae import VaeConfig
 from gen.metrics.likelihood import active_units, negative_elbos, negative_iwaes
 
@@ -96,6 +97,81 @@ def test_bound_of_one_sample_is_the_weight_and_of_equal_ones_as_well() -> None:
     assert negative_iwaes(weights).tolist() == [90, 80]
     assert negative_iwaes(weights.expand(-1, 64)).tolist() == pytest.approx([90, 80])
     assert negative_iwaes(torch.tensor([[-1e4, -1e4]])).tolist() == [1e4]
+
+
+SHARES = (0.5, 0.1, 0.4)
+
+
+class Offset(nn.Module):
+    """The linear decoder, and a place of each class that no code can move along."""
+
+    def __init__(self, weights: Tensor, places: Tensor) -> None:
+        super().__init__()
+        self.weights, self.places = weights, places
+
+    def forward(self, codes: Tensor) -> Tensor:
+        latents, of = codes.split(LATENT, 1)
+        return (latents @ self.weights.T + of @ self.places).view(-1, 1, SIDE, SIDE)
+
+
+def conditional() -> tuple[Autoencoder, Tensor, Tensor]:
+    """One that knows three classes, images of it, and log p(y) + log p(x|y) of each with each class [N, 3]."""
+    plain, weights = linear(wrong=0.0)
+    config = VaeConfig.model_validate(
+        {"family": "vae", "dataset": "d", "network": "convolutional", "init": "random", "likelihood": "gaussian",
+         "latent_dim": LATENT, "width": 2, "images": 1, "batch": 1, "learning_rate": 0.001, "classes": "embedding"}
+    )  # fmt: skip
+    classes = Classes(names=("a", "b", "c"), shares=SHARES)
+    made = config.build((1, SIDE, SIDE), torch.Generator().manual_seed(0), classes).double()
+    # At right angles to the columns of the decoder: the posterior of the code is the same for all classes.
+    free = torch.randn(3, SIDE**2, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    axes = weights / weights.norm(dim=0)
+    places = (free - free @ axes @ axes.T) * 0.15
+    made.encoder, made.decoder = plain.encoder, Offset(weights, places)
+    nn.init.constant_(made.log_sigma, float(np.log(SIGMA)))
+    assert made.condition
+    made.condition.embedding.weight.data = torch.eye(3, dtype=torch.float64)
+    each = torch.multinomial(torch.tensor(SHARES), 200, True, generator=torch.Generator().manual_seed(5))
+    pixels = images(weights, 200)[0] + places[each].view(-1, 1, SIDE, SIDE)
+    covariance = weights @ weights.T + SIGMA**2 * torch.eye(SIDE**2, dtype=torch.float64)
+    models = [torch.distributions.MultivariateNormal(place, covariance) for place in places]
+    joint = torch.stack([model.log_prob(pixels.flatten(1)) for model in models], 1) + torch.tensor(SHARES).log()
+    return made.requires_grad_(False), pixels, joint
+
+
+def test_the_class_of_an_image_is_the_likeliest_and_its_bound_is_below_the_sum_over_classes() -> None:
+    model, pixels, joint = conditional()
+    classes = model.likeliest(pixels)
+    assert classes is not None
+    assert torch.equal(classes, joint.argmax(1))
+    assert 20 < (classes == 1).sum() + (classes == 2).sum() < 180
+    found = model.log_weights(pixels, drawn(200, 5))
+    # By the exact posterior every sample tells log p(x, y), for the y that is likeliest.
+    torch.testing.assert_close(found, joint.max(1).values[:, None].expand(-1, 5), rtol=1e-5, atol=1e-5)
+    short = joint.logsumexp(1) - found[:, 0]
+    assert (short > 0).all()
+    assert (short < np.log(3)).all(), "the likeliest of three has a third of the sum at least"
+    nll, kl = model.evidence(pixels, drawn(200, 1)[:, 0])
+    assert (-(nll + kl)).mean() < joint.logsumexp(1).mean()
+    torch.testing.assert_close(model.reconstruct(pixels), model._mean_image(decoded(model, pixels, classes)))
+
+
+def decoded(model: Autoencoder, pixels: Tensor, classes: Tensor) -> Tensor:
+    assert model.condition
+    made: Tensor = model.decoder(model.condition.joined(model.codes(pixels), classes))
+    return made
+
+
+def test_a_told_class_costs_what_it_takes_to_say_it() -> None:
+    """The bound of the true class, one-sample and many-sample, and its part of the KL."""
+    model, pixels, joint = conditional()
+    for y in range(3):
+        of = torch.full((200,), y)
+        nll, kl = model.estimates(pixels, drawn(200, 4), of)
+        torch.testing.assert_close(-(nll + kl), joint[:, [y]].expand(-1, 4), rtol=1e-5, atol=1e-5)
+        _, parts = model.bound(pixels, drawn(200, 1)[:, 0], of)
+        assert parts.shape == (200, LATENT + 1)
+        torch.testing.assert_close(parts[:, -1], torch.full((200,), -np.log(SHARES[y])), check_dtype=False)
 
 
 def test_the_bound_is_the_sum_of_its_parts() -> None:

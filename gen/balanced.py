@@ -1,9 +1,10 @@
-"""Generated images of chosen classes, as many of each, from a generator that knows no classes.
+"""Generated images of chosen classes, as many of each.
 
-Images are made by number and told apart by a classifier; those that it is sure of are kept until each class has enough.
+A generator that knows classes is asked for them. Of any other images are made by number and told apart by a classifier;
+those that it is sure of are kept until each class has enough.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,26 @@ class Kept:
     label: str
     pixels: Pixels
     """[H, W, C]."""
+
+
+def require_folders(labels: Sequence[str]) -> None:
+    """Raises BadParamsError where one of them cannot name a folder: they are what a dataset, or a stranger, says."""
+    for label in labels:
+        if not label or label.startswith(".") or "/" in label or "\0" in label:
+            raise BadParamsError(f"The class {label!r} cannot be the name of a folder. Rename it in the dataset.")
+
+
+def asked(model: Model, each: int, seed: int, truncation: float = 1.0) -> Iterator[Kept]:
+    """So many images of each class of a model that knows classes; no two of them have their noise in common.
+
+    Those of class k are number k * each and on of `seed`. Raises UserError for a class that it cannot make.
+    """
+    assert model.classes
+    require_folders(model.classes.names)
+    for place, label in enumerate(model.classes.names):
+        chunks = model.chunks(each, seed, place * each, truncation, label)
+        for number, pixels in enumerate((image for chunk in chunks for image in chunk), place * each):
+            yield Kept(number, label, pixels)
 
 
 @dataclass
@@ -62,9 +83,7 @@ class Draw:
             )
         if self.only is not None and self.only not in self.extractor.labels:
             raise BadParamsError(f"There is no class `{self.only}`. {nearest(self.only, self.extractor.labels)}")
-        for label in self.extractor.labels:
-            if not label or label.startswith(".") or "/" in label or "\0" in label:
-                raise BadParamsError(f"The class {label!r} cannot be the name of a folder. Rename it in the dataset.")
+        require_folders(self.extractor.labels)
         self.found = dict.fromkeys(self.extractor.labels, 0)
 
     def __iter__(self) -> Iterator[Kept]:

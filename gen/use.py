@@ -13,6 +13,8 @@ import numpy as np
 
 from gen import artifact, files
 from gen.artifact import Published
+from gen.errors import BadParamsError, UserError
+from gen.strict import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,32 +33,61 @@ class Model(Published):
     digest: str
     """Of the artifact's manifest: it names weights and config to the bit."""
 
-    def sample(self, count: int, seed: int, start: int = 0, truncation: float = 1.0) -> "Pixels":
+    def sample(
+        self, count: int, seed: int, start: int = 0, truncation: float = 1.0, label: str | None = None
+    ) -> "Pixels":
         """Images number `start` to `start + count - 1` of `seed`: [count, H, W, C].
 
-        The bytes of each depend on its number, the seed and the truncation alone: not on how many are asked for.
-        `truncation` scales the standard normal noise: 1 leaves it as the model knows it, less gives more usual and
-        less varied images, 0 one image. Raises UserError when the model makes no images from noise.
+        The bytes of each depend on its number, the seed, the truncation and the class alone: not on how many are asked
+        for. `truncation` scales the standard normal noise: 1 leaves it as the model knows it, less gives more usual and
+        less varied images, 0 one image. With a `label` all are of that class, of a model that knows classes.
+
+        Raises UserError when the model makes no images from noise, or none of that class.
         """
-        chunks = list(self.chunks(count, seed, start, truncation))
+        chunks = list(self.chunks(count, seed, start, truncation, label))
         _, height, width = self.shape
         return np.concatenate([np.empty((0, height, width, self.shape[0]), np.uint8), *chunks])
 
-    def chunks(self, count: int, seed: int, start: int = 0, truncation: float = 1.0) -> "Iterator[Pixels]":
+    def chunks(
+        self, count: int, seed: int, start: int = 0, truncation: float = 1.0, label: str | None = None
+    ) -> "Iterator[Pixels]":
         """The images of `sample`, at most CHUNK at a time, so that any number of them takes little memory."""
         end = start + count
         for first in range(start // CHUNK * CHUNK, end, CHUNK):
-            made = self.from_noise(self.noise(CHUNK, seed, first), truncation)
+            made = self.from_noise(self.noise(CHUNK, seed, first, label), truncation)
             yield made[max(start - first, 0) : end - first]
 
-    def noise(self, count: int, seed: int, start: int = 0) -> "Tensor":
+    def noise(self, count: int, seed: int, start: int = 0, label: str | None = None) -> "Tensor":
         """What images number `start` and on of `seed` are made of: standard normal [count, noise_dim].
 
-        Raises UserError when the model makes no images from noise.
+        With a `label` the last number of each is the one that chooses this class. Raises UserError when the model makes
+        no images from noise, or none of that class.
         """
         from gen.noise import noise
 
-        return noise(count, self.sampler.noise_dim, seed, start)
+        drawn = noise(count, self.sampler.noise_dim, seed, start)
+        if label is not None:
+            drawn[:, -1] = self._number(label)
+        return drawn
+
+    def _number(self, label: str) -> float:
+        """The number of the noise that chooses a class."""
+        import torch
+
+        from gen.choice import Choice
+
+        if self.classes is None:
+            raise UserError(f"`{self.name}` knows no classes. Ask without one, or name a model that was trained with.")
+        if label not in self.classes.names:
+            raise BadParamsError(f"`{self.name}` knows no class `{label}`. {nearest(label, list(self.classes.names))}")
+        choice, thing = Choice.of(self.classes.shares), self.classes.names.index(label)
+        number = choice.number(thing)
+        if choice(torch.tensor([number])).tolist() != [thing]:
+            raise UserError(
+                f"`{self.name}` has seen no image of class `{label}` in training, or hardly any, so it makes none. "
+                "Bring more images of it and train again, or ask for another class."
+            )
+        return number
 
     def from_noise(self, noise: "Tensor", truncation: float = 1.0) -> "Pixels":
         """Images of noises [N, noise_dim]: [N, H, W, C]. Raises UserError when the model makes none from noise."""

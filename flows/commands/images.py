@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gen.images import Pixels
 
 MODEL = "A model of params.yaml, a registered version, or a folder with one; the champion by default."
+OF_CLASS = (
+    "Of this class: asked for, of a model that knows classes; else told by the dataset's classifier, if it is sure."
+)
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL|NAME@ALIAS|NAME/N", help=MODEL, autocompletion=names("models")),
@@ -29,7 +32,7 @@ def generate(
     seed: Seed = 0,
     label: Annotated[
         str | None,
-        typer.Option("--class", metavar="NAME", help="Only images that the dataset's classifier is sure of."),
+        typer.Option("--class", metavar="NAME", help=OF_CLASS),
     ] = None,
     truncation: Truncation = 1.0,
     out: Annotated[Path, typer.Option(help="A grid (NAME.png), or a folder of single files.")] = Path("samples.png"),
@@ -42,8 +45,8 @@ def generate(
         raise BadParamsError(f"--out {out} is a folder that is called like a picture. Name another.")
     workspace = Workspace.find()
     generator = load(workspace, model, "sample")
-    if label is None:
-        chunks = generator.chunks(count, seed, truncation=truncation)
+    if label is None or generator.classes:
+        chunks = generator.chunks(count, seed, truncation=truncation, label=label)
         images = enumerate(image for chunk in chunks for image in chunk)
     else:
         from gen.balanced import DRAWS, SURE, Draw

@@ -43,7 +43,8 @@ class Noise(Strict):
     truncation: float = Field(default=1.0, ge=0, le=1)
     """Scales the noise: below 1 images are more usual and vary less."""
     label: str | None = Field(default=None, alias="class", max_length=200)
-    """Only images that the dataset's classifier is sure are of this class; `start` counts them alone."""
+    """Of this class: as asked, of a model that knows classes. Of others only those that the dataset's classifier is
+    sure of, and `start` counts them alone."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "Noise":
@@ -102,12 +103,7 @@ def build(in_use: InUse, bound: str, limits: Limits | None = None) -> Gate:
         n, seed, start, truncation, label = wanted.n, wanted.seed, wanted.start, wanted.truncation, wanted.label
         if label is None:
             return await answer(lambda served: served.generated(n, seed, start, truncation))
-        if in_use.classifier is None:
-            raise UserError("Nothing tells classes apart here. Ask without `class`, or serve from a workspace.")
-        classifier = in_use.classifier
-        return await answer(
-            lambda served: served.of_class(classifier(served.published), label, n, seed, start, truncation)
-        )
+        return await answer(lambda served: served.of_class(label, n, seed, start, truncation, in_use.classifier))
 
     @app.post("/reconstruct", response_model=Pictures, responses=refused)
     async def reconstruct(given: Images) -> Response:

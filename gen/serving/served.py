@@ -1,7 +1,7 @@
 """A model that is loaded for serving, who it is, and its answers as JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from gen import use
 from gen.balanced import DRAWS, SURE, Draw
+from gen.errors import UserError
 from gen.families.base import Reconstructor, Sampler, Translator
 from gen.features import Extractor
 from gen.images import Pixels
@@ -51,18 +52,32 @@ class Served:
             **{fact: getattr(self.published, fact) for fact in ("family", "task", "dataset", "shape")},
             "model": self.published.name,
             "abilities": self.abilities,
+            "classes": list(self.published.classes.names) if self.published.classes else None,
         }
 
     def generated(self, count: int, seed: int, start: int, truncation: float = 1.0) -> bytes:
         """The answer to /generate. Raises UserError when the model makes no images from noise."""
         return self._answer(self.published.sample(count, seed, start, truncation))
 
-    def of_class(self, extractor: Extractor, label: str, count: int, seed: int, start: int, truncation: float) -> bytes:
-        """The answer to /generate with a class: those images of the seed that `extractor` is sure are of it.
+    def of_class(
+        self,
+        label: str,
+        count: int,
+        seed: int,
+        start: int,
+        truncation: float,
+        tell: Callable[[Model], Extractor] | None,
+    ) -> bytes:
+        """The answer to /generate with a class: images that a model which knows classes makes of it.
 
-        Raises UserError where it knows no such class, or too few images are of it.
+        Of any other model: those images of the seed that the extractor, which `tell` gives, is sure are of it. Raises
+        UserError where there is no such class or no extractor, or too few images are of it.
         """
-        each = start + count
+        if self.published.classes:
+            return self._answer(self.published.sample(count, seed, start, truncation, label))
+        if tell is None:
+            raise UserError("Nothing tells classes apart here. Ask without `class`, or serve from a workspace.")
+        extractor, each = tell(self.published), start + count
         draw = Draw(self.published, extractor, each, seed, SURE, DRAWS * each, truncation, label)
         return self._answer(np.stack([kept.pixels for kept in draw])[start:])
 

@@ -71,7 +71,7 @@ def test_images_of_a_class_are_those_that_the_classifier_is_sure_of(registered: 
     served = load(registered.published("dcgan"), "cpu")
     extractor = telling(served.published, ["box", "cup"])
     kept = [each.pixels for each in Draw(served.published, extractor, 4, 1, SURE, 10_000, only="cup")]
-    answer = json.loads(served.of_class(extractor, "cup", count=3, seed=1, start=1, truncation=1.0))
+    answer = json.loads(served.of_class("cup", count=3, seed=1, start=1, truncation=1.0, tell=lambda _: extractor))
     assert np.array_equal(pixels(answer["images"]), kept[1:])
     refused = champion.post("/generate", n=2, seed=7, **{"class": "none"})
     assert refused.status_code == 422
@@ -102,6 +102,7 @@ def test_it_says_who_it_is(registered: Workspace, champion: Serving, translator:
     assert facts == {
         "version": f"{NAME}/1", "name": NAME, "number": 1, "model": "dcgan", "family": "gan", "task": "sample",
         "dataset": "digits", "shape": [1, 16, 16], "abilities": ["generate"],
+        "classes": None,
         "digest": files.manifest_digest(registered.published("dcgan")),
     }  # fmt: skip
     health = champion.get("/health")

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from gen import config, files, teaching
 from gen.artifact import Published
+from gen.choice import Choice
+from gen.classes import Classes
 from gen.config import Judge, Params
 from gen.datasets import SPLITS, Prepared
 from gen.features import Extractor
@@ -85,7 +87,10 @@ def _prepare(target: Path, domains: list[str]) -> None:
                 if split != "train":
                     write_shards(folder / split / "pairs", sources)
         counts = {split: dict.fromkeys(domains, COUNTS[split]) for split in SPLITS}
-        files.write_json(folder / "profile.json", {"domains": domains, "size": SIZE, "channels": 1, "counts": counts})
+        files.write_json(
+            folder / "profile.json",
+            {"domains": domains, "size": SIZE, "channels": 1, "counts": counts} | {"labels": NAMES},
+        )
 
 
 def opened(workspace: Workspace, name: str) -> tuple[Prepared, Reference]:
@@ -120,6 +125,22 @@ class Replay(nn.Module):
         # One fixed pattern: strength alone tells two replays apart.
         pattern = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0))
         return (images + self.noise * pattern).clamp(-1, 1)
+
+
+class Asked(Replay):
+    """A perfect generator that knows NAMES: it shows the kind that its last number chooses, `turned` on to another."""
+
+    noise_dim, choices = 2, 1
+    classes = Classes(names=tuple(NAMES), shares=(0.25, 0.25, 0.5))
+
+    def __init__(self, turned: int = 0) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(Replay(kinds=[(kind + turned) % 3]) for kind in range(3))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """An image of that kind, named by the first number."""
+        chosen = Choice.of(self.classes.shares)(noise[:, -1]).tolist()
+        return torch.cat([self.each[kind].sample(row[None]) for kind, row in zip(chosen, noise, strict=True)])
 
 
 class Copier(Replay):

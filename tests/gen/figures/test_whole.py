@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gen.classes import Classes
 from gen.datasets import Prepared
 from gen.measure import measure
 from gen.reference import Reference
 from gen.workspace import Workspace
 from tests.gen.world import (
     SETTINGS,
+    Asked,
     Copier,
     Flat,
     Forgetful,
@@ -66,6 +68,21 @@ def test_the_worst_class_is_ranked_among_equal_classes_alone(real: tuple[Prepare
     assert noisy.value > perfect.value + 4 * perfect.spread
     assert perfect.card.protocol == "30 images of a class at least: lies, stands, cross"
     assert collapsed.card.eval_id != perfect.card.eval_id
+
+
+def test_what_is_made_as_asked_is_told_by_the_classifier(real: tuple[Prepared, Reference]) -> None:
+    """Of a perfect generator as often as of real images, of one that makes always another class next to never."""
+    right, wrong = (
+        measure(replace(published(Asked(turned)), classes=Asked.classes), *real, SETTINGS).named["class_accuracy"]
+        for turned in (0, 1)
+    )
+    assert right.floor > 0.8 > 1 - right.floor > wrong.value
+    assert abs(right.value - right.floor) < 4 * right.spread + 0.02
+    assert right.baseline == pytest.approx(0.25**2 * 2 + 0.5**2)
+    assert right.lower_is_better is False
+    assert "class_accuracy" not in measure(published(Replay()), *real, SETTINGS).named
+    strange = replace(published(Asked()), classes=Classes(names=("cat", "dog", "cow"), shares=Asked.classes.shares))
+    assert "class_accuracy" not in measure(strange, *real, SETTINGS).named, "the classifier knows other classes"
 
 
 def test_without_labels_there_are_no_figures_of_classes(real: tuple[Prepared, Reference]) -> None:

@@ -22,9 +22,13 @@ from tests.gen.test_balanced import telling
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace with a model of each family, and an extractor that tells two classes."""
-    made, params = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
-    for model in ("dcgan", "vae", "edges2digits"):
+    """A workspace with a model of each family and one that knows classes, and an extractor that tells two others."""
+    made, _ = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
+    (block,) = [line for line in fabricated.PARAMS.split("\n  ") if line.startswith("dcgan:")]
+    told = block.replace("dcgan: {", "told: {classes: projection, ")
+    files.write(made.params_file, fabricated.PARAMS.replace("models:\n", f"models:\n  {told}\n"))
+    params = config.load(made.params_file)
+    for model in ("dcgan", "vae", "edges2digits", "told"):
         fabricated.trained(made, params, model)
     for model in ("dcgan", "vae"):
         vary(made.train(model))
@@ -92,6 +96,36 @@ def test_images_of_one_class_keep_their_numbers(genflows: Genflows, made: Worksp
             np.testing.assert_array_equal(np.asarray(file), image[:, :, 0])
     assert len(list((tmp_path / "cups").iterdir())) == 3
     assert "no class `cap`. Did you mean `cup`" in genflows(*call, "cap", code=2)
+
+
+def test_a_model_that_knows_classes_is_asked_for_one(genflows: Genflows, made: Workspace, tmp_path: Path) -> None:
+    call = ("generate", "--model", "told", "--seed", 1, "--n", 3, "--class")
+    assert "all of class 7" in genflows(*call, "7", "--out", tmp_path / "sevens")
+    for number, image in enumerate(use.load(made.train("told")).sample(3, 1, label="7")):
+        with Image.open(tmp_path / "sevens" / f"{number:06d}.png") as file:
+            np.testing.assert_array_equal(np.asarray(file), image[:, :, 0])
+    assert "`told` knows no class `77`. Did you mean `7`" in genflows(*call, "77", code=2)
+
+
+def test_a_synthetic_dataset_of_a_model_that_knows_classes_is_as_it_was_asked_for(
+    genflows: Genflows, made: Workspace, tmp_path: Path
+) -> None:
+    out = tmp_path / "synthetic"
+    call = ("augment", "--model", "told", "--per-class", 4, "--seed", 1, "--out")
+    assert "40 images of told, 4 of each of 10 classes" in genflows(*call, out)
+    (image,) = use.load(made.train("told")).sample(1, 1, 29, label="7")
+    with Image.open(out / "7" / "000029.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), image[:, :, 0])
+    assert [len(list((out / str(digit)).iterdir())) for digit in range(10)] == [4] * 10
+    files.verify(out)
+    card = files.read_json(out / "card.json")
+    assert card["classes"] == [str(digit) for digit in range(10)]
+    assert "told_by" not in card
+    assert "The classes are the generator's own" in (out / "card.md").read_text()
+    for option in ("--confidence", "--most"):
+        said = genflows(*call, tmp_path / "other", option, 1, code=2)
+        assert "`told` knows classes and is asked for each" in said
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_way_between_images_is_a_strip_or_an_animation(genflows: Genflows, made: Workspace, tmp_path: Path) -> None:

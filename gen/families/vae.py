@@ -80,8 +80,8 @@ class VaeConfig(ModelConfig):
             raise ValueError("the posterior iaf needs `flow_width`, such as 320, and no other posterior takes it")
         if self.components and self.conditional:
             raise ValueError(
-                "`components` fits one mixture to the codes of all classes, and one number of the noise cannot choose both "
-                "a component and a class; set it to 0, or `classes` to none"
+                "`components` fits one mixture to the codes of all classes, and one number of the noise cannot choose "
+                "both a component and a class; set it to 0, or `classes` to none"
             )
         if self.free_bits and (self.importance_samples > 1 or self.posterior != "diagonal"):
             raise ValueError(

@@ -226,6 +226,7 @@ def test_a_translator_learns_to_come_back() -> None:
         ("vae", {"binarisation": "dynamical"}, "Did you mean `dynamic`"),
         ("gaussian", {"binarisation": "static"}, "`binarisation` static needs the likelihood bernoulli"),
         ("vae", {"classes": "projection"}, r"models\.vae\.classes` is 'projection'. Valid: none, embedding"),
+        ("mixed", {"classes": "embedding"}, "cannot choose both a component and a class; set it to 0"),
         ("vae", {"posterior": "planar"}, "needs `flows`"),
         ("vae", {"flows": 3}, "diagonal has none"),
         ("vae", {"posterior": "iaf", "flows": 3}, "iaf needs `flow_width`"),

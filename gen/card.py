@@ -14,10 +14,12 @@ def text(
     block, (channels, height, width) = config["config"], config["shape"]
     size = f"{width} x {height} px, {'grey' if channels == 1 else 'RGB'}"
     does = "images from noise" if config["task"] == "sample" else "images of domain A to images of domain B, and back"
+    knows = config.get("classes") is not None
     facts = {
         "family": f"{config['family']} (network `{block['network']}`)",
         "task": f"`{config['task']}`: {does}",
         "images": size,
+        **({"classes": f"{len(config['classes']['names'])}, of each of which it can be asked"} if knows else {}),
         "dataset": f"`{config['dataset']}`, prepared: `{data}`",
         "source": source,
         "budget": f"{block['images']:,} images seen, in batches of {block['batch']}",

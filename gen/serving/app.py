@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field, model_validator
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from gen.errors import UserError, describe
@@ -45,12 +45,6 @@ class Noise(Strict):
     label: str | None = Field(default=None, alias="class", max_length=200)
     """Of this class: as asked, of a model that knows classes. Of others only those that the dataset's classifier is
     sure of, and `start` counts them alone."""
-
-    @model_validator(mode="after")
-    def _bounded(self) -> "Noise":
-        if self.label is not None and self.start + self.n > MOST_IMAGES:
-            raise ValueError(f"of one class the first {MOST_IMAGES} images of a seed are to be had; take another seed")
-        return self
 
 
 class Images(Strict):

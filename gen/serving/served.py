@@ -17,6 +17,9 @@ from gen.images import Pixels
 from gen.serving import pictures
 from gen.use import Model
 
+MOST_OF_CLASS = 256
+"""Images of a seed that are of a class: to find the last one all before it have to be made and looked at."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -78,6 +81,11 @@ class Served:
         if tell is None:
             raise UserError("Nothing tells classes apart here. Ask without `class`, or serve from a workspace.")
         extractor, each = tell(self.published), start + count
+        if each > MOST_OF_CLASS:
+            raise UserError(
+                f"Of a class that a classifier tells the first {MOST_OF_CLASS} images of a seed are to be had, and not "
+                f"number {each - 1}. Take another seed."
+            )
         draw = Draw(self.published, extractor, each, seed, SURE, DRAWS * each, truncation, label)
         return self._answer(np.stack([kept.pixels for kept in draw])[start:])
 

@@ -64,7 +64,7 @@ def test_under_spectral_norm_the_directions_are_bounded_too() -> None:
     spectral.constrain(network, seeded())
     assert isinstance(network.directions, nn.Linear)
     torch.testing.assert_close(
-        float(torch.linalg.svdvals(network.directions.weight.detach())[0]), 1.0, rtol=1e-3, atol=0
+        float(torch.linalg.svdvals(network.directions.weight.detach())[0]), 1.0, rtol=0.05, atol=0
     )
 
 

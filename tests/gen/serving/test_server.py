@@ -24,6 +24,7 @@ from PIL import Image
 
 from gen import files, use
 from gen.balanced import SURE, Draw
+from gen.errors import UserError
 from gen.serving.gate import Limits
 from gen.serving.served import load
 from gen.tracking import registry
@@ -73,6 +74,8 @@ def test_images_of_a_class_are_those_that_the_classifier_is_sure_of(registered: 
     kept = [each.pixels for each in Draw(served.published, extractor, 4, 1, SURE, 10_000, only="cup")]
     answer = json.loads(served.of_class("cup", count=3, seed=1, start=1, truncation=1.0, tell=lambda _: extractor))
     assert np.array_equal(pixels(answer["images"]), kept[1:])
+    with pytest.raises(UserError, match="the first 256 images of a seed .* not number 300"):
+        served.of_class("cup", count=1, seed=1, start=300, truncation=1.0, tell=lambda _: extractor)
     refused = champion.post("/generate", n=2, seed=7, **{"class": "none"})
     assert refused.status_code == 422
     assert "no class `none`" in refused.json()["error"]

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gen.errors import UserError
 from gen.strict import Strict
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MOST = 5000
 """Classes that a model may know."""
@@ -42,7 +40,7 @@ class Labels:
     """Which images are of which class."""
 
     names: list[str]
-    each: "NDArray[np.int64]"
+    each: NDArray[np.int64]
     """Of N images the class, as a place in `names`: [N]."""
 
     @property
@@ -54,8 +52,8 @@ class Labels:
                 f"a model may know {MOST:,} classes and {LETTERS:,} letters. Set its `classes` to none, or bring "
                 "images of fewer classes."
             )
-        shares = [float((self.each == number).sum()) / len(self.each) for number in range(len(self.names))]
-        return Classes(names=tuple(self.names), shares=tuple(shares))
+        counts = np.bincount(self.each, minlength=len(self.names))
+        return Classes(names=tuple(self.names), shares=tuple((counts / len(self.each)).tolist()))
 
 
 def _letters(names: Sequence[str]) -> int:

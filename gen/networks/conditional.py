@@ -50,7 +50,7 @@ def told(codes: Tensor, condition: Condition | None, classes: Tensor | None) -> 
 class Projected(Drawable):
     """A critic whose logit also has <v_y, features>, with a learned v_y for each class y.
 
-    Miyato and Koyama 2018, arXiv 1802.05637, equation 4.
+    Miyato and Koyama 2018, arXiv 1802.05637, section 3.
     """
 
     def __init__(self, critic: Critic, count: int) -> None:

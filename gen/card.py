@@ -12,7 +12,10 @@ def text(
     `data` is the digest of the prepared dataset, `source` says where its images come from.
     """
     block, (channels, height, width) = config["config"], config["shape"]
+    box = config.get("box")
     size = f"{width} x {height} px, {'grey' if channels == 1 else 'RGB'}"
+    if box:
+        size = f"points of the plane, at most {box['half']:g} from ({box['x']:g}, {box['y']:g}) along each axis"
     does = "images from noise" if config["task"] == "sample" else "images of domain A to images of domain B, and back"
     knows = config.get("classes") is not None
     facts = {
@@ -33,6 +36,9 @@ def text(
         *(_row(figure, metrics["rank_by"]) for figure in metrics["figures"]),
     ]
     call = "sample(64, seed=0)" if config["task"] == "sample" else "translate(images)"
+    usage = [f'images = gen.load("FOLDER").{call}  # uint8 [N, H, W, C]']
+    if box:
+        usage = ['model = gen.load("FOLDER")', f"points = model.box.outside(model.{call})  # float64 [N, 2]"]
     return "\n".join(
         [
             f"# {config['model']}",
@@ -65,7 +71,7 @@ def text(
             "```python",
             "import gen",
             "",
-            f'images = gen.load("FOLDER").{call}  # uint8 [N, H, W, C]',
+            *usage,
             "```",
             "",
         ]

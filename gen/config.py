@@ -16,6 +16,8 @@ from gen.families.base import CHAMPION_OF, RANDOM, ModelConfig, Precision
 from gen.strict import Strict, nearest, parse
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+SMALLEST = 8
+"""Side of an image, in pixels."""
 UNMEASURED = 0.1
 """The minimum effect where nobody has measured what seeds do (`genflows luck`)."""
 
@@ -46,10 +48,10 @@ class Dataset(Strict):
 
     source: dict[str, Any]
     """Where the images come from: `kind` and what that kind needs (see gen/sources)."""
-    size: int = Field(ge=8, le=256)
-    """Side of the square training images, in pixels."""
-    channels: Literal[1, 3]
-    """1 for grey, 3 for RGB."""
+    size: int = Field(ge=1, le=256)
+    """Side of the square training images, in pixels, 8 at least; 1 of points."""
+    channels: Literal[1, 2, 3]
+    """1 for grey, 3 for RGB; 2 for points of the plane."""
     extractor: str
     """Name of the feature extractor that judges on this dataset (data/extractors/NAME)."""
     feature_dim: int = Field(default=64, ge=8, le=1024)
@@ -60,6 +62,25 @@ class Dataset(Strict):
     """Share of images set aside to choose the best step on."""
     report: float = Field(default=0.2, gt=0, lt=0.5)
     """Share of images that reported figures are measured on, unless the source has an official test set."""
+
+    @property
+    def holds_points(self) -> bool:
+        """Whether its images are points of the plane (gen.plane)."""
+        return self.channels == 2
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Dataset":
+        of_points = self.source.get("kind") == "points"
+        if of_points and not (self.size == 1 and self.holds_points):
+            raise ValueError(
+                f"points have `size: 1` and `channels: 2`, not {self.size} and {self.channels}; set these two"
+            )
+        if not of_points and (self.size < SMALLEST or self.holds_points):
+            raise ValueError(
+                f"`size: {self.size}` and `channels: {self.channels}` are those of points or of nothing: images are "
+                f"{SMALLEST} px at least, of 1 channel (grey) or 3 (RGB); set these, or the source's `kind: points`"
+            )
+        return self
 
 
 class Judge(Strict):

@@ -1,7 +1,8 @@
-"""A prepared dataset: uint8 shards in splits, and what is known of them.
+"""A prepared dataset: shards in splits, and what is known of them.
 
 A prepared folder holds, for each split (train, select, report) and each domain:
-`SPLIT/DOMAIN/00000.npy ...` uint8 [N, H, W, C]; `SPLIT/DOMAIN/labels.npy` int64 [N] where there are labels;
+`SPLIT/DOMAIN/00000.npy ...` [N, H, W, C], uint8, or float32 of points (gen.images);
+`SPLIT/DOMAIN/labels.npy` int64 [N] where there are labels;
 `SPLIT/pairs/00000.npy ...` the true images of domain b for those of domain a, where they are known (never for train);
 and `profile.json` and `index.csv` for the whole. One-domain datasets call it `images`, others `a` and `b`.
 """
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from gen import files
 from gen.classes import Labels
+from gen.plane import Box
 from gen.shards import Shards
 
 Split = Literal["train", "select", "report"]
@@ -43,6 +45,17 @@ class Prepared:
     def shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
         return self.profile["channels"], self.profile["size"], self.profile["size"]
+
+    @property
+    def box(self) -> Box | None:
+        """The part of the plane that its images are points of; None where they are no points."""
+        box: dict[str, float] | None = self.profile.get("box")
+        return None if box is None else Box(**box)
+
+    @property
+    def distribution(self) -> str | None:
+        """Of points: the one that they were drawn from, where it is known (gen.patterns)."""
+        return self.profile.get("distribution")
 
     @cached_property
     def digest(self) -> str:

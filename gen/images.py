@@ -1,6 +1,7 @@
-"""The only place that knows uint8 <-> [-1, 1]; grids and PNG.
+"""The only place that knows how images are stored, and [-1, 1]; grids and PNG.
 
-Arrays are uint8 [N, H, W, C] with C 1 (grey) or 3 (RGB); tensors are float [N, C, H, W] in [-1, 1].
+Arrays are uint8 [N, H, W, C] with C 1 (grey) or 3 (RGB), or float32 [N, 1, 1, 2] in [-1, 1], which are points of the
+plane (gen.plane); tensors are float [N, C, H, W] in [-1, 1].
 """
 
 from __future__ import annotations
@@ -18,20 +19,45 @@ from gen import files
 
 if TYPE_CHECKING:
     # Whoever only reads and writes pictures does not wait for torch.
+    import torch
     from torch import Tensor
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8 | np.float32]
+POINT = 2
+"""Channels of an image that is a point."""
+
+
+def stored_as(channels: int) -> type[np.uint8 | np.float32]:
+    """The type of the stored numbers of images with so many channels."""
+    return np.float32 if channels == POINT else np.uint8
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1], in channels_last memory (a view, no copy of order)."""
-    return pixels.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
+    """Stored [N, H, W, C] to float32 [N, C, H, W] in [-1, 1], in channels_last memory (a view, no copy of order).
+
+    Points, which are float32 already, are taken as they are: the tensor shares their memory.
+    """
+    images = pixels.permute(0, 3, 1, 2)
+    return images if pixels.is_floating_point() else images.float().mul_(2 / 255).sub_(1)
 
 
-def to_uint8(images: Tensor) -> Pixels:
-    """Float [N, C, H, W] in [-1, 1] (clipped) to uint8 [N, H, W, C], rounded to nearest."""
-    scaled = images.detach().clamp(-1, 1).add(1).mul(255 / 2).round()
-    return np.ascontiguousarray(scaled.byte().cpu().permute(0, 2, 3, 1).numpy())
+def to_pixels(images: Tensor) -> Pixels:
+    """Float [N, C, H, W] in [-1, 1] (clipped) as it is stored: uint8 [N, H, W, C], rounded to nearest, or points."""
+    clipped = images.detach().clamp(-1, 1)
+    if images.shape[1] != POINT:
+        clipped = clipped.add(1).mul(255 / 2).round().byte()
+    return np.ascontiguousarray(clipped.cpu().permute(0, 2, 3, 1).numpy())
+
+
+def uniform(count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Pixels:
+    """`count` images of `shape` (channels, height, width), as they are stored, whose every number is drawn alike."""
+    import torch
+
+    channels, height, width = shape
+    size = (count, height, width, channels)
+    if channels == POINT:
+        return torch.rand(size, generator=generator).mul_(2).sub_(1).numpy()
+    return torch.randint(256, size, generator=generator, dtype=torch.uint8).numpy()
 
 
 def grid(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:

@@ -103,7 +103,7 @@ def judge(
     theirs, ours, known = measured.deciding, None, None
     if champion is None:
         reasons.append("There is no champion yet.")
-    elif champion.published.shape != prepared.shape:
+    elif (champion.published.shape, champion.published.box) != (prepared.shape, prepared.box):
         reasons.append(_unfit(champion.published, prepared))
     else:
         known = measure(champion.published, prepared, reference, settings)
@@ -125,6 +125,11 @@ def judge(
 
 
 def _unfit(champion: Published, prepared: Prepared) -> str:
+    if champion.shape == prepared.shape:
+        return (
+            f"The champion `{champion.name}` makes points in {champion.box}, but those of the dataset now lie in "
+            f"{prepared.box}: it cannot be measured on them."
+        )
     made, wanted = (" x ".join(map(str, shape)) for shape in (champion.shape, prepared.shape))
     return (
         f"The champion `{champion.name}` makes images of {made} (channels, height, width), but the dataset now has "

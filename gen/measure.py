@@ -19,10 +19,12 @@ from gen.figures.autoencoding import autoencoding
 from gen.figures.classes import ByClass, by_class
 from gen.figures.copies import Closest, copies
 from gen.figures.distances import distances, shares
+from gen.figures.points import of_points
 from gen.figures.subject import BATCH, Subject
 from gen.figures.translations import translations
 from gen.images import Pixels, grid, side_by_side
 from gen.metrics.card import Figure
+from gen.plane import SHOWN, scatter
 from gen.reference import REPORT, Reference
 
 ROWS = 12
@@ -82,6 +84,8 @@ def measure(published: Published, prepared: Prepared, reference: Reference, sett
         figures += translations(subject)
     if isinstance(published.network, Reconstructor):
         figures += autoencoding(subject, published.network)
+    if prepared.box is not None:
+        figures += of_points(subject, prepared.box)
     if not _is_finite(published.network):
         figures = [replace(figure, value=float("nan"), halves=None, deviation=None, parts={}) for figure in figures]
     by_pairs = any(figure.name == "pair_error" for figure in figures)
@@ -97,9 +101,15 @@ def pictures(published: Published, prepared: Prepared, settings: Judge, count: i
     """What a generator makes, to look at: by name, the one that shows its task first. Equal seeds show equal noise.
 
     `samples` of a sampler; `reconstructions` (input, output) of an autoencoder; `translations` (input, output, and
-    the true image where it is known) of a translator.
+    the true image where it is known) of a translator. Of points all are scattered over real ones.
     """
     shown: dict[str, Pixels] = {}
+    if prepared.box is not None:
+        real = prepared.images(REPORT, prepared.target)[:SHOWN]
+        shown["samples"] = scatter(published.generate(SHOWN, settings.seed), behind=real)
+        if isinstance(published.network, Reconstructor):
+            shown["reconstructions"] = scatter(published.reconstruct(real), behind=real)
+        return shown
     inputs = prepared.images(REPORT, prepared.domains[0])[:ROWS]
     if isinstance(published.network, Sampler):
         shown["samples"] = grid(published.generate(count, settings.seed))

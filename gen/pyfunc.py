@@ -79,4 +79,6 @@ def _load_pyfunc(path: str) -> Served:
     """The entry point that MLflow looks for: verify the folder `path`, then load it."""
     folder = Path(path)
     signing.require_trusted(folder)
-    return Served(use.load(folder, beside=BESIDE))
+    model = use.load(folder, beside=BESIDE)
+    model.require_images("a table of PNGs, as MLflow gets it,")
+    return Served(model)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gen import changes, charts, files, pages, pin
+from gen import changes, charts, files, pages, pin, plane
 from gen.changes import Change
 from gen.config import Params
 from gen.pictures import Picture, picture, shown
@@ -115,7 +115,7 @@ def _model(workspace: Workspace, name: str) -> dict[str, Any]:
     train, evaluate = workspace.train(name), workspace.evaluate(name)
     config, made = files.read_json(train / "config.json"), _read(workspace.provenance(name))
     metrics, run = _read(evaluate / "metrics.json"), files.read_json(train / "run.json")
-    side = config["shape"][1]
+    side = plane.SIDE if config.get("box") else config["shape"][1]
     return {
         "name": name,
         "config": config,
@@ -170,7 +170,8 @@ def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
         "profile": profile,
         "quarantined": (summary or {}).get("quarantined", {}),
         "digest": files.manifest_digest(folder),
-        "mean": shown(folder / "mean.png", "mean of the train split", 140),
+        "mean": shown(folder / "mean.png", "mean of the train split", 140)
+        or shown(folder / "points.png", "points of the train split", plane.SIDE),
         "labels": list(zip(profile["labels"], profile["label_counts"], strict=True)),
         "drift": _drift(workspace, name),
     }

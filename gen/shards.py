@@ -1,9 +1,10 @@
-"""Images in uint8 shards on disk: read whole where they fit into memory, one by one where they do not."""
+"""Images in shards on disk: read whole where they fit into memory, one by one where they do not."""
 
 import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ MOST = 1 << 30
 
 
 class Shards:
-    """Images uint8 [N, H, W, C] in the files `00000.npy ...` of one folder. Opening it reads their heads alone."""
+    """Images [N, H, W, C] in the files `00000.npy ...` of one folder. Opening it reads their heads alone."""
 
     def __init__(self, folder: Path) -> None:
         """Raises UserError when `folder` holds no images."""
@@ -25,9 +26,10 @@ class Shards:
         if not self._paths:
             raise UserError(f"{folder} holds no images. Run `dvc repro` to have the dataset prepared again.")
         heads = [_head(path) for path in self._paths]
-        self._begins = np.cumsum([0, *(shape[0] for shape, _ in heads)])
-        self._offsets = [offset for _, offset in heads]
-        _, height, width, channels = heads[0][0]
+        self._begins = np.cumsum([0, *(head.shape[0] for head in heads)])
+        self._offsets = [head.offset for head in heads]
+        _, height, width, channels = heads[0].shape
+        self.dtype: np.dtype[Any] = heads[0].dtype
         self.shape: tuple[int, int, int, int] = (int(self._begins[-1]), height, width, channels)
 
     def __len__(self) -> int:
@@ -39,7 +41,7 @@ class Shards:
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise ValueError("shards are read in their order, or by `at`")
-        read = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
+        read = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         for shard, (begin, end) in enumerate(pairwise(self._begins)):
             first, last = max(start, int(begin)), min(stop, int(end))
             if first < last:
@@ -49,11 +51,11 @@ class Shards:
     @property
     def bytes(self) -> int:
         """What all of them take in memory."""
-        return int(np.prod(self.shape))
+        return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def at(self, indices: NDArray[np.int64]) -> Pixels:
-        """The images at `indices` [M], in that order: uint8 [M, H, W, C]."""
-        read = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        """The images at `indices` [M], in that order: [M, H, W, C]."""
+        read = np.empty((len(indices), *self.shape[1:]), self.dtype)
         shards = np.searchsorted(self._begins, indices, side="right") - 1
         for shard in np.unique(shards):
             places = np.flatnonzero(shards == shard)
@@ -67,20 +69,29 @@ class Shards:
 
     def _read(self, shard: int, wanted: list[tuple[int, Pixels]]) -> None:
         """Fill arrays with a shard's images from a row on. Raises UserError where the file ends before."""
-        size = int(np.prod(self.shape[1:]))
+        size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
         file = os.open(self._paths[shard], os.O_RDONLY)
         try:
             for row, target in wanted:
-                _fill(file, self._offsets[shard] + row * size, target.reshape(-1).data, self._paths[shard])
+                _fill(
+                    file, self._offsets[shard] + row * size, target.reshape(-1).view(np.uint8).data, self._paths[shard]
+                )
         finally:
             os.close(file)
 
 
-def _head(path: Path) -> tuple[tuple[int, ...], int]:
-    """The shape of a shard, and where its pixels begin."""
+class _Head(NamedTuple):
+    """What a shard holds, and where it begins."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+
+
+def _head(path: Path) -> _Head:
     # Mapped for its head alone: mapped pixels would count as this process's memory, and each map keeps a file open.
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped.shape, mapped.offset
+    return _Head(mapped.shape, mapped.dtype, mapped.offset)
 
 
 def _fill(file: int, offset: int, target: memoryview, path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A snapshot folder (data/raw/NAME) holds
 * `index.csv`: one line an image, sorted by domain and sha256, its columns COLUMNS; sizes are those of the pixels kept;
-* `pixels-00000.bin` ...: the pixels of those images in that order, uint8 [height, width, channels] each, end to end;
+* `pixels-00000.bin` ...: the pixels of those images in that order, [height, width, channels] each,
+  end to end; uint8, or float32 where the channels are 2, which are points of the plane, in their own units;
 * `summary.json` and `quarantine.csv`: what was kept and left out, and from where (this alone differs between two ways);
 * `manifest.json`.
 Domains are `images`, or `a` and `b`; the domain `pairs` holds the true images of `b` for those of `a` where they are
@@ -10,7 +11,6 @@ known, for evaluation alone: the pair of an image of `a` is the one whose sha256
 """
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from gen import files
 from gen.errors import UserError
-from gen.images import Pixels
+from gen.images import Pixels, stored_as
 
 COLUMNS = ["sha256", "label", "domain", "official", "group", "height", "width", "channels", "shard", "offset"]
 SHARD_BYTES = 64 * 2**20
@@ -38,7 +39,7 @@ class Picture:
     """One decoded image of a source."""
 
     pixels: Pixels
-    """uint8 [height, width, channels], 1 channel for grey or 3 for RGB."""
+    """uint8 [height, width, channels], 1 channel for grey or 3 for RGB; of a point float32 [1, 1, 2]."""
     label: str = ""
     """Name of its class; empty where it has none."""
     domain: str = "images"
@@ -118,7 +119,7 @@ def write(folder: Path, pictures: Iterable[Picture]) -> Tally:
         conflicts=conflicts,
         official=sum(entry.official for entry in kept if entry.domain != PAIRS),
         labels=label_names(index),
-        bytes=sum(math.prod(entry.shape) for entry in kept),
+        bytes=sum(_bytes(*entry.shape) for entry in kept),
     )
 
 
@@ -170,7 +171,7 @@ def _write_shards(folder: Path, entries: list[_Entry], spool: BinaryIO) -> pd.Da
     out = (folder / _shard_name(0)).open("wb")
     try:
         for entry in entries:
-            size = math.prod(entry.shape)
+            size = _bytes(*entry.shape)
             if offset and offset + size > SHARD_BYTES:
                 out.close()
                 shard, offset = shard + 1, 0
@@ -183,6 +184,10 @@ def _write_shards(folder: Path, entries: list[_Entry], spool: BinaryIO) -> pd.Da
     finally:
         out.close()
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _bytes(height: int, width: int, channels: int) -> int:
+    return height * width * channels * np.dtype(stored_as(channels)).itemsize
 
 
 def _shard_name(number: int) -> str:
@@ -203,7 +208,7 @@ class Snapshot:
         self.folder = folder
         self.index = read_index(folder / "index.csv")
         self.summary: dict[str, Any] = files.read_json(folder / "summary.json")
-        self._shards: dict[int, Pixels] = {}
+        self._shards: dict[int, NDArray[np.uint8]] = {}
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -216,11 +221,13 @@ class Snapshot:
         return label_names(self.index)
 
     def pixels(self, row: int) -> Pixels:
-        """The image at position `row` of the index, uint8 [H, W, C]."""
+        """The image at position `row` of the index, [H, W, C]."""
         _, _, _, _, _, height, width, channels, shard, offset = self._rows[row]
         if shard not in self._shards:
             self._shards[shard] = np.memmap(self.folder / _shard_name(shard), np.uint8, "r")
-        return self._shards[shard][offset : offset + height * width * channels].reshape(height, width, channels)
+        stored = self._shards[shard][offset : offset + _bytes(height, width, channels)]
+        pixels: Pixels = stored.view(np.float32) if stored_as(channels) is np.float32 else stored
+        return pixels.reshape(height, width, channels)
 
     @cached_property
     def _rows(self) -> list[tuple[Any, ...]]:

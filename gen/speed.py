@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from gen.classes import Labels
 from gen.config import Dataset
 from gen.families.base import ModelConfig, Precision
+from gen.images import uniform
 from gen.parallel import Team
 from gen.training import begin, fit
 
@@ -30,13 +32,12 @@ def measure(config: ModelConfig, dataset: Dataset, precision: Precision, team: T
     It trains on noise of the dataset's shape, so it needs no data and leaves nothing behind. Threads and determinism
     are those of the process. Every process of `team` takes part.
     """
-    noise = np.random.default_rng(0)
-    shape = (IMAGES, dataset.size, dataset.size, dataset.channels)
-    domains = [noise.integers(0, 256, shape, np.uint8) for _ in range(2 if config.task == "translate" else 1)]
+    noise = torch.Generator().manual_seed(0)
+    shape = (dataset.channels, dataset.size, dataset.size)
+    domains = [uniform(IMAGES, shape, noise) for _ in range(2 if config.task == "translate" else 1)]
     endless = config.model_copy(update={"images": 2 * HALF_WAY})
-    labels = Labels([str(number) for number in range(CLASSES)], noise.integers(0, CLASSES, IMAGES))
-    image = (dataset.channels, dataset.size, dataset.size)
-    training = begin(endless, image, domains, team, precision, labels if config.conditional else None)
+    labels = Labels([str(number) for number in range(CLASSES)], np.random.default_rng(0).integers(0, CLASSES, IMAGES))
+    training = begin(endless, shape, domains, team, precision, labels if config.conditional else None)
     training.images = HALF_WAY
     steps = fit(training)
     _times(steps, team, *WARM_UP)

@@ -28,10 +28,19 @@ not cost what many do."""
 
 @dataclass(frozen=True)
 class Model(Published):
-    """A model that was verified and loaded. Images are uint8 [N, H, W, C] in and out."""
+    """A model that was verified and loaded. Images are as in gen.artifact.Published."""
 
     digest: str
     """Of the artifact's manifest: it names weights and config to the bit."""
+
+    def require_images(self, what: str) -> None:
+        """Raise UserError where it makes points of the plane, and `what` is for images alone."""
+        if self.box is not None:
+            raise UserError(
+                f"`{self.name}` makes points of the plane, and {what} is for images. `genflows generate --out "
+                "NAME.csv` writes its points as a table, NAME.png as a picture; in Python "
+                "`model.box.outside(model.sample(64, seed=0))` gives them."
+            )
 
     def sample(
         self, count: int, seed: int, start: int = 0, truncation: float = 1.0, label: str | None = None
@@ -44,9 +53,11 @@ class Model(Published):
 
         Raises UserError when the model makes no images from noise, or none of that class.
         """
+        from gen.images import stored_as
+
         chunks = list(self.chunks(count, seed, start, truncation, label))
         _, height, width = self.shape
-        return np.concatenate([np.empty((0, height, width, self.shape[0]), np.uint8), *chunks])
+        return np.concatenate([np.empty((0, height, width, self.shape[0]), stored_as(self.shape[0])), *chunks])
 
     def chunks(
         self, count: int, seed: int, start: int = 0, truncation: float = 1.0, label: str | None = None

@@ -45,6 +45,7 @@ def reconstruct(source: Source, target: Target, model: ModelOption = None) -> No
 
     _check(source, target)
     autoencoder = load(Workspace.find(), model, "sample")
+    autoencoder.require_images("a folder of pictures")
     _convert(
         source,
         target,

@@ -11,6 +11,7 @@ from gen.workspace import Workspace
 
 if TYPE_CHECKING:
     from gen.images import Pixels
+    from gen.plane import Box
 
 MODEL = "A model of params.yaml, a registered version, or a folder with one; the champion by default."
 OF_CLASS = (
@@ -35,7 +36,9 @@ def generate(
         typer.Option("--class", metavar="NAME", help=OF_CLASS),
     ] = None,
     truncation: Truncation = 1.0,
-    out: Annotated[Path, typer.Option(help="A grid (NAME.png), or a folder of single files.")] = Path("samples.png"),
+    out: Annotated[
+        Path, typer.Option(help="A grid (NAME.png), or a folder of single files; of points a picture, or NAME.csv.")
+    ] = Path("samples.png"),
 ) -> None:
     """Make images from noise."""
     from flows.published import classifier, load
@@ -45,6 +48,10 @@ def generate(
         raise BadParamsError(f"--out {out} is a folder that is called like a picture. Name another.")
     workspace = Workspace.find()
     generator = load(workspace, model, "sample")
+    if generator.box is not None and label is None:
+        _write_points(out, generator.sample(count, seed, truncation=truncation), generator.box)
+        print(f"{count} points of {generator.name} (seed {seed}): {out}")
+        return
     if label is None or generator.classes:
         chunks = generator.chunks(count, seed, truncation=truncation, label=label)
         images = enumerate(image for chunk in chunks for image in chunk)
@@ -83,6 +90,7 @@ def interpolate(
     if out.suffix.lower() != ".webp" and not is_picture(out):
         raise BadParamsError(f"--out {out} is neither a strip nor an animation. Name it NAME.png or NAME.webp.")
     generator = load(Workspace.find(), model, "sample")
+    generator.require_images("a way between images")
     _write_way(out, generator.walk(numbers, seed, steps, truncation))
     print(f"{len(numbers)} images of {generator.name} (seed {seed}) and the way between them: {out}")
 
@@ -92,6 +100,19 @@ def is_picture(path: Path) -> bool:
     if path.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"):
         raise BadParamsError(f"{path} would have to be another format than PNG. Name it {path.with_suffix('.png')}.")
     return path.suffix.lower() == ".png"
+
+
+def _write_points(out: Path, stored: "Pixels", box: "Box") -> None:
+    from gen import files
+    from gen.images import write_png
+    from gen.plane import scatter
+
+    if is_picture(out):
+        write_png(out, scatter(stored))
+    elif out.suffix.lower() == ".csv":
+        files.write(out, "\n".join(["x,y", *(f"{x:.9g},{y:.9g}" for x, y in box.outside(stored)), ""]))
+    else:
+        raise BadParamsError(f"--out {out} is neither a table of points nor a picture. Name it NAME.csv or NAME.png.")
 
 
 def _numbers(text: str) -> list[int]:

@@ -44,6 +44,7 @@ def augment(
         raise UserError(f"{out} is there already, and a dataset is made whole or not at all. Name a new folder.")
     workspace = Workspace.find()
     generator = load(workspace, model, "sample")
+    generator.require_images("a dataset of classes")
     draw = None
     if generator.classes:
         if confidence is not None or most is not None:

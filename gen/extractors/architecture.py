@@ -40,12 +40,12 @@ class Architecture:
     build: Callable[[str], Network]
     """The network up to a tap, with weights of any values."""
     prepare: Callable[[Tensor], Tensor]
-    """Images uint8 [N, H, W, C] to what the network takes."""
+    """Stored images [N, H, W, C] to what the network takes."""
     preprocessing: str
     """The same in words. Like name, tap and weights they name the space of the features: other arithmetic, other words.
     """
     channels: tuple[int, ...] = (1, 3)
-    """What it takes: 1 for grey, 3 for RGB."""
+    """What it takes: 1 for grey, 3 for RGB, 2 for points."""
     smallest: int = 1
     largest: int | None = None
     """Height and width that it takes, in pixels; None where there is no bound."""
@@ -75,4 +75,4 @@ class Architecture:
 
 def colours(channels: int) -> str:
     """A number of channels in words."""
-    return {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
+    return {1: "grey", 2: "point", 3: "RGB"}.get(channels, f"{channels}-channel")

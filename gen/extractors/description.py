@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gen.extractors import registry, strided
+from gen.extractors import fourier, registry, strided
 from gen.extractors.architecture import Architecture
 from gen.strict import Strict, parse
 
@@ -50,6 +50,39 @@ class Taught(Strict):
         return strided.architecture(self.size, self.channels, self.dimension, self.labels)
 
 
+class Drawn(Strict):
+    """One for points, that was drawn by chance."""
+
+    format: Literal[1] = 1
+    architecture: Literal["fourier"] = "fourier"
+    preprocessing: Literal["points in [-1, 1]"] = "points in [-1, 1]"
+    dimension: int = Field(ge=8, le=1024)
+    """Features of a point."""
+    meaning: Literal["nothing"] = "nothing"
+    labels: list[str] = Field(default_factory=list, max_length=0)
+    seed: int
+    """That its frequencies were drawn with."""
+
+    @property
+    def known_as(self) -> str:
+        """What it is called."""
+        return self.architecture
+
+    @property
+    def tap(self) -> str:
+        """The place in the network where features are taken."""
+        return fourier.TAP
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """How the frequencies are used: with them it names the space of the features."""
+        return self.model_dump(include={"architecture", "preprocessing", "dimension"})
+
+    def built_as(self) -> Architecture:
+        """Its architecture."""
+        return fourier.architecture(self.dimension)
+
+
 class Imported(Strict):
     """One whose weights came from elsewhere."""
 
@@ -85,10 +118,15 @@ class Imported(Strict):
         return registry.find(self.architecture)
 
 
-Description = Taught | Imported
+Description = Taught | Drawn | Imported
 
 
 def read(values: Any, where: str) -> Description:
     """Check the values of a config.json. Raises UserError that names the key, the value and the way out."""
-    own = isinstance(values, dict) and values.get("architecture") == strided.NAME
-    return parse(Taught, values, where) if own else parse(Imported, values, where)
+    match values.get("architecture") if isinstance(values, dict) else None:
+        case strided.NAME:
+            return parse(Taught, values, where)
+        case fourier.NAME:
+            return parse(Drawn, values, where)
+        case _:
+            return parse(Imported, values, where)

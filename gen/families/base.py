@@ -153,6 +153,11 @@ class ModelConfig(Strict):
         """Raise UserError when a convolutional pyramid cannot be built for the dataset's image size."""
         from gen.networks import pyramid
 
+        if dataset.holds_points:
+            raise BadParamsError(
+                f"params.yaml: `{where}.network` is `{self.network}`, which takes images, and the dataset "
+                f"`{self.dataset}` holds points. Set it to `mlp`."
+            )
         try:
             pyramid(dataset.size)
         except ValueError as error:
@@ -238,7 +243,7 @@ class Translator(Protocol):
 
 def require_domains(dataset: Any, wanted: int, where: str, family: str) -> None:
     """Raise UserError when the dataset's source is known to have another number of domains than `wanted`."""
-    ones = dict.fromkeys(("mnist-5k", "mnist", "fashion-mnist", "cifar10"), 1)
+    ones = dict.fromkeys(("mnist-5k", "mnist", "fashion-mnist", "cifar10", "points"), 1)
     known = {**ones, "derived": 2}.get(dataset.source.get("kind"))
     if known is not None and known != wanted:
         raise BadParamsError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gen.augmentation import Augmentation, Kind
 from gen.classes import Classes
+from gen.errors import BadParamsError
 from gen.families.base import ModelConfig, Shape, Task, require_domains
 from gen.families.trainer import Trainer, frozen
 from gen.losses import AdversarialName, adversarial
@@ -111,6 +112,10 @@ class GanConfig(ModelConfig):
         require_domains(dataset, 1, where, self.family)
         if self.network != "mlp":
             self.check_size(dataset, where)
+        if dataset.holds_points and self.augment:
+            raise BadParamsError(
+                f"params.yaml: `{where}.augment` changes images, and `{self.dataset}` holds points. Remove it."
+            )
         # It imports the networks' file: a stage depends on what is imported when all is checked.
         self.networks((dataset.channels, dataset.size, dataset.size))
 

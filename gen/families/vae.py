@@ -110,6 +110,11 @@ class VaeConfig(ModelConfig):
         require_domains(dataset, 1, where, self.family)
         if self.network == "convolutional":
             self.check_size(dataset, where)
+        if dataset.holds_points and self.likelihood != "gaussian":
+            raise BadParamsError(
+                f"params.yaml: `{where}.likelihood` is {self.likelihood}, that of grey levels, and `{self.dataset}` "
+                "holds points. Set it to gaussian."
+            )
         if self.binarisation != "none" and dataset.channels != 1:
             raise BadParamsError(
                 f"params.yaml: `{where}.binarisation` is {self.binarisation}, but `{self.dataset}` has images in "

@@ -8,11 +8,12 @@ import numpy as np
 
 from gen.figures import pixels
 from gen.figures.subject import Subject, mean_figure
-from gen.images import Pixels, grid
+from gen.images import POINT, Pixels, grid
 from gen.metrics import memorisation
 from gen.metrics.card import Card, Figure
 from gen.metrics.halves import Mask
 from gen.metrics.memorisation import Copies
+from gen.plane import scatter
 from gen.reference import REPORT, kept
 
 SHARE = "share of generated images"
@@ -36,7 +37,9 @@ class Closest:
 
     @property
     def picture(self) -> Pixels:
-        """Generated images, and below each its nearest training image."""
+        """Generated images, and below each its nearest training image; of points all in one, these behind."""
+        if self.made.shape[3] == POINT:
+            return scatter(self.made, behind=self.originals)
         return grid(np.concatenate([self.made, self.originals]), columns=len(self.made))
 
     def to_json(self) -> dict[str, Any]:
@@ -81,10 +84,9 @@ def _in_pixels(subject: Subject, found: Copies) -> list[Figure]:
     channels, _, size = subject.prepared.shape
     side = pixels.side_of(channels, size)
     averaged = "" if side == size else f", averaged to {side} x {side}"
-    cards = [
-        replace(subject.card(name, memorisation.VERSION, _counts(subject)), preprocessing=f"uint8 / 255{averaged}")
-        for name in found.in_pixels
-    ]
+    cards = [subject.card(name, memorisation.VERSION, _counts(subject)) for name in found.in_pixels]
+    if subject.prepared.box is None:
+        cards = [replace(card, preprocessing=f"uint8 / 255{averaged}") for card in cards]
     return _shares(found, cards)
 
 

@@ -20,13 +20,14 @@ def side_of(channels: int, size: int) -> int:
 
 
 def points(images: Pixels | Shards, rows: NDArray[np.int64] | None = None) -> Features:
-    """Images uint8 [N, H, W, C], or those at `rows` [M], to float32 [N or M, d] in [0, 1]."""
+    """Images [N, H, W, C], or those at `rows` [M], to float32 [N or M, d] in [0, 1]; points as they are, in [-1, 1]."""
     chosen = np.arange(len(images)) if rows is None else rows
     side = side_of(images.shape[3], images.shape[1])
     flat = np.empty((len(chosen), images.shape[3] * side**2), np.float32)
     for start in range(0, len(chosen), BLOCK):
         wanted = chosen[start : start + BLOCK]
         block = images.at(wanted) if isinstance(images, Shards) else images[wanted]
-        tensor = torch.from_numpy(block).permute(0, 3, 1, 2).float() / 255
+        scale = 255 if block.dtype == np.uint8 else 1
+        tensor = torch.from_numpy(block).permute(0, 3, 1, 2).float() / scale
         flat[start : start + BLOCK] = adaptive_avg_pool2d(tensor, side).flatten(1).numpy()
     return flat

@@ -18,7 +18,7 @@ from gen.metrics.distribution import Features
 from gen.metrics.halves import Mask, half_samples, whole_first
 from gen.reference import REPORT, Reference, subsets
 
-PIXELS = "uint8 / 127.5 - 1"
+PIXELS, POINTS = "uint8 / 127.5 - 1", "points in [-1, 1]"
 BATCH = 256
 
 
@@ -58,7 +58,7 @@ class Subject:
             counts=counts,
             seed=self.settings.seed,
             resamples=self.settings.resamples,
-            preprocessing=PIXELS,
+            preprocessing=POINTS if self.prepared.box else PIXELS,
             dtype="float32, summed in float64",
             protocol=protocol,
         )
@@ -92,11 +92,12 @@ def halves_of(card: Card, count: int) -> Mask:
 
 
 def mean_image(prepared: Prepared) -> Pixels:
-    """The mean of the training images of the target domain: uint8 [H, W, C]."""
+    """The mean of the training images of the target domain, as one is stored: [H, W, C]."""
     train = prepared.images("train", prepared.target)
     # Sums of whole numbers: exact, in whatever pieces they are read.
     total = sum(block.sum(0, np.float64) for block in train.blocks())
-    return np.asarray((total / len(train)).round().astype(np.uint8))
+    mean = total / len(train)
+    return np.asarray(mean.round().astype(np.uint8) if train.dtype == np.uint8 else mean.astype(train.dtype))
 
 
 def by_batch(errors: Callable[[Tensor, Tensor], Tensor], made: Pixels, true: Pixels) -> NDArray[np.float64]:
@@ -106,6 +107,6 @@ def by_batch(errors: Callable[[Tensor, Tensor], Tensor], made: Pixels, true: Pix
 
 
 def batches(pixels: Pixels, device: str = "cpu", size: int = BATCH) -> Iterator[Tensor]:
-    """Images uint8 [N, H, W, C] as float batches [B, C, H, W] in [-1, 1]."""
+    """Stored images [N, H, W, C] as float batches [B, C, H, W] in [-1, 1]."""
     for start in range(0, len(pixels), size):
         yield to_float(torch.tensor(pixels[start : start + size], device=device))

@@ -117,9 +117,10 @@ class Served:
 def load(folder: Path, device: str, identity: Mapping[str, Any] | None = None) -> Served:
     """Verify `folder`, load its model onto `device` and warm it; `identity` is what the registry says of it.
 
-    Raises UserError when the folder does not verify, or its weights do not fit its config.
+    Raises UserError when the folder does not verify, its weights do not fit its config, or it makes no images.
     """
     model = use.load(folder, device)
+    model.require_images("serving over HTTP")
     served = Served(model, **(identity or {"name": model.name}))
     served.warm()
     return served

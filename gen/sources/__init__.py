@@ -7,7 +7,7 @@ from gen.errors import BadParamsError
 from gen.sources.base import Source
 from gen.strict import nearest, parse
 
-KINDS = ["mnist-5k", "mnist", "fashion-mnist", "cifar10", "folder", "derived"]
+KINDS = ["mnist-5k", "mnist", "fashion-mnist", "cifar10", "folder", "derived", "points"]
 
 
 def parse_block(block: Mapping[str, Any], where: str) -> Source:
@@ -33,5 +33,9 @@ def parse_block(block: Mapping[str, Any], where: str) -> Source:
             from gen.sources.derived import DerivedSource
 
             return parse(DerivedSource, block, where)
+        case "points":
+            from gen.sources.points import PointsSource
+
+            return parse(PointsSource, block, where)
         case other:
             raise BadParamsError(f"params.yaml: `{where}.kind` is {other!r}. {nearest(other, KINDS)}")

@@ -41,6 +41,8 @@ class Stream:
     description: str
     """Where the images come from, without a path of this machine."""
     items: Iterator[Picture | Rejected]
+    distribution: str | None = None
+    """Of points: the one that they are drawn from, where it is known (gen.patterns)."""
 
 
 class Source(Strict):

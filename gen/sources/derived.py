@@ -36,6 +36,11 @@ class DerivedSource(Source):
                 f"Dataset `{self.of}` has the domains {' and '.join(snapshot.domains)}, but `drawing: {self.drawing}` "
                 "takes a dataset of one. Name another as `of`."
             )
+        if snapshot.summary["kind"] == "points":
+            raise UserError(
+                f"Dataset `{self.of}` holds points, and `drawing: {self.drawing}` draws images. Name a dataset of "
+                "images as `of`."
+            )
         return Stream(f"{self.drawing} of `{self.of}`", _pictures(snapshot, self.drawing))
 
 

@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from gen.images import Pixels
@@ -62,7 +61,7 @@ DRAWINGS: Mapping[Drawing, Callable[[Pixels, str], Pixels]] = {
 }
 
 
-def _dilated(grey: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
+def _dilated(grey: Pixels, radius: int) -> Pixels:
     """Each pixel's maximum over the square of `radius` neighbours on every side."""
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]

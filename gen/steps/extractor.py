@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import torch
+
 from gen import files, teaching
-from gen.config import Params
+from gen.config import Dataset, Params
 from gen.errors import BadParamsError
-from gen.features import is_imported
+from gen.extractors.description import Drawn
+from gen.extractors.fourier import Waves
+from gen.features import Extractor, is_imported
 from gen.snapshot import Snapshot
 from gen.steps.prepare import prepared_arrays
 from gen.workspace import Workspace
@@ -14,7 +18,8 @@ from gen.workspace import Workspace
 def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[str], None] = print) -> str:
     """Train data/extractors/NAME on the snapshot of the dataset called NAME, and return its digest.
 
-    It learns that dataset's labels, on the target domain's split `train`, or rotations where images have none.
+    It learns that dataset's labels, on the target domain's split `train`, or rotations where images have none. For
+    points it is random Fourier features instead, `feature_dim` of them or one less, for their number is even.
     What was there is replaced: whoever calls asks first whether a new one is wanted, for figures in different
     extractors are never ranked together. Raises UserError when there is no such dataset or no snapshot of it, or an
     imported extractor has the name.
@@ -26,12 +31,27 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
             f"the dataset `{name}`, delete {workspace.extractor(name)} first; to replace the weights, import them with "
             "--again."
         )
-    snapshot = Snapshot(workspace.raw(name))
+    made = _drawn(dataset) if dataset.holds_points else _trained(workspace, params, name, say)
+    with files.fresh_folder(workspace.extractor(name)) as folder:
+        made.save(folder)
+    return made.digest
+
+
+def _drawn(dataset: Dataset) -> Extractor:
+    """Of points: it sees no data, so that it needs no snapshot."""
+    description = Drawn(dimension=2 * (dataset.feature_dim // 2), seed=0)
+    network = Waves(description.dimension)
+    network.draw(torch.Generator().manual_seed(description.seed))
+    return Extractor.of(network, description, torch.device("cpu"))
+
+
+def _trained(workspace: Workspace, params: Params, name: str, say: Callable[[str], None]) -> Extractor:
+    dataset, snapshot = params.dataset(name), Snapshot(workspace.raw(name))
     lesson, test = (
         teaching.Lesson(*prepared_arrays(snapshot, dataset, split, snapshot.domains[-1]))
         for split in ("train", "select")
     )
-    trained = teaching.train(
+    return teaching.train(
         lesson,
         test,
         snapshot.labels,
@@ -43,6 +63,3 @@ def extractor(workspace: Workspace, params: Params, name: str, say: Callable[[st
         device=params.machine.device,
         say=say,
     )
-    with files.fresh_folder(workspace.extractor(name)) as folder:
-        trained.save(folder)
-    return trained.digest

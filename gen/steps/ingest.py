@@ -50,6 +50,8 @@ def ingest(workspace: Workspace, params: Params, name: str, say: Say = print) ->
             "quarantined": dict(quarantine.reasons),
             "bytes": tally.bytes,
         }
+        if stream.distribution is not None:
+            summary["distribution"] = stream.distribution
         files.write_json(folder / "summary.json", summary)
     say(f"{name}: {_describe(tally, quarantine)}")
     return summary

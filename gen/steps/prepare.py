@@ -1,5 +1,6 @@
-"""prepare@DATASET: a snapshot in, square uint8 shards of one size with their splits and a profile out."""
+"""prepare@DATASET: a snapshot in, square images of one size in shards with their splits and a profile out."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from gen.config import Dataset, Params
 from gen.datasets import SPLITS, Split
 from gen.errors import TooFewImagesError
 from gen.images import Pixels
+from gen.patterns import Points
+from gen.plane import SHOWN, Box, scatter
 from gen.shards import write_shards
 from gen.snapshot import PAIRS, Snapshot, resized
 from gen.splits import assign
@@ -31,16 +34,20 @@ def prepare(workspace: Workspace, params: Params, name: str) -> None:
     with files.fresh_folder(workspace.prepared(name)) as folder:
         sheet = _sheet(snapshot, dataset)
         _check_enough(name, dataset, snapshot, sheet)
-        means = []
+        train = []
         for split in SPLITS:
             for domain in snapshot.domains:
                 pixels, labels = prepared_arrays(snapshot, dataset, split, domain)
                 write_shards(folder / split / domain, pixels, labels)
                 if split == "train":
-                    means.append(pixels.mean(axis=0).round().astype(np.uint8))
+                    train.append(pixels)
             if split != "train" and PAIRS in set(snapshot.index["domain"]):
                 write_shards(folder / split / PAIRS, squares(snapshot, _pair_rows(snapshot, dataset, split), dataset))
-        images.write_png(folder / "mean.png", images.grid(np.stack(means), columns=len(means)))
+        if dataset.holds_points:
+            images.write_png(folder / "points.png", scatter(train[0][:SHOWN]))
+        else:
+            means = [pixels.mean(axis=0).round().astype(np.uint8) for pixels in train]
+            images.write_png(folder / "mean.png", images.grid(np.stack(means), columns=len(means)))
         columns = ["sha256", "split", "domain", "label", "row"]
         sheet[columns].to_csv(folder / "index.csv", index=False, lineterminator="\n")
         files.write_json(folder / "profile.json", _profile(snapshot, dataset, sheet))
@@ -49,7 +56,7 @@ def prepare(workspace: Workspace, params: Params, name: str) -> None:
 def prepared_arrays(
     snapshot: Snapshot, dataset: Dataset, split: Split, domain: str
 ) -> tuple[Pixels, NDArray[np.int64] | None]:
-    """One domain of one split as prepared: images uint8 [N, size, size, channels] in the order of their hashes.
+    """One domain of one split as prepared: images [N, size, size, channels] in the order of their hashes.
 
     Labels [N] are positions in `snapshot.labels`, or None unless every image of the domain has one.
     """
@@ -72,11 +79,25 @@ def _pair_rows(snapshot: Snapshot, dataset: Dataset, split: Split) -> NDArray[np
 
 
 def squares(snapshot: Snapshot, rows: NDArray[np.int64], dataset: Dataset) -> Pixels:
-    """The images at some positions of the snapshot's index as prepared: uint8 [N, size, size, channels]."""
+    """The images at some positions of the snapshot's index as prepared: [N, size, size, channels].
+
+    Points are mapped into the box of all points of the snapshot.
+    """
+    if dataset.holds_points:
+        return _box(snapshot).inside(_points(snapshot, rows))
     out = np.empty((len(rows), dataset.size, dataset.size, dataset.channels), np.uint8)
     for number, row in enumerate(rows):
         out[number] = square(snapshot.pixels(int(row)), dataset.size, dataset.channels)
     return out
+
+
+def _box(snapshot: Snapshot) -> Box:
+    return Box.around(_points(snapshot, np.arange(len(snapshot.index))))
+
+
+def _points(snapshot: Snapshot, rows: NDArray[np.int64]) -> Points:
+    """Of a snapshot of points, in their own units: [N, 2]."""
+    return np.stack([snapshot.pixels(int(row))[0, 0] for row in rows]).astype(np.float64)
 
 
 def square(pixels: Pixels, size: int, channels: int) -> Pixels:
@@ -136,7 +157,9 @@ def _check_enough(name: str, dataset: Dataset, snapshot: Snapshot, sheet: pd.Dat
 def _profile(snapshot: Snapshot, dataset: Dataset, sheet: pd.DataFrame) -> dict[str, Any]:
     """What there is to know about a prepared dataset before it is used."""
     labelled = sheet["label"].value_counts()
+    of_points = {"box": asdict(_box(snapshot)), "distribution": snapshot.summary.get("distribution")}
     return {
+        **(of_points if dataset.holds_points else {}),
         "domains": list(snapshot.domains),
         "size": dataset.size,
         "channels": dataset.channels,

@@ -14,7 +14,7 @@ from gen.datasets import SPLITS, Prepared
 from gen.features import Extractor
 from gen.figures.pixels import points
 from gen.figures.values import values
-from gen.images import Pixels
+from gen.images import uniform
 from gen.metrics.frechet import Gaussian
 from gen.metrics.memorisation import copies, memorisation
 from gen.reference import REPORT, generated_count, kept
@@ -58,7 +58,7 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
         files.write_json(folder / "features.json", facts)
     floor, baseline = (
         values(extractor, surveys[REPORT].gaussian, features[REPORT], side, params.judge)
-        for side in (surveys["train"].at(among_train), extractor.features(uniform_noise(count, prepared, noise)))
+        for side in (surveys["train"].at(among_train), extractor.features(uniform(count, prepared.shape, noise)))
     )
     pixels = {split: points(images[split], looked_at[split]) for split in SPLITS}
     with files.fresh_folder(workspace.reference(name)) as folder:
@@ -73,12 +73,6 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
             "class_floor": floor.by_class,
         }
         files.write_json(folder / "reference.json", measured)
-
-
-def uniform_noise(count: int, prepared: Prepared, generator: torch.Generator) -> Pixels:
-    """Images uint8 [count, H, W, C] of the dataset's shape whose every pixel is drawn alike."""
-    channels, height, width = prepared.shape
-    return torch.randint(256, (count, height, width, channels), generator=generator, dtype=torch.uint8).numpy()
 
 
 def _some(images: int, most: int, generator: torch.Generator) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from gen.errors import LeftError, UserError
 from gen.families.base import RANDOM, ModelConfig, Sampler
 from gen.origin import Origin
 from gen.parallel import Team
+from gen.plane import SHOWN, scatter
 from gen.reference import Space
 from gen.runs import Identity, write_provenance
 from gen.tensors import write_tensors
@@ -151,7 +152,9 @@ def _lead(job: _Job, code: Mapping[str, str], say: Callable[[str], None], leavin
         network = training.average.network
         shape = job.prepared.shape
         published = Published(
-            *(name, config.family, config.task, config.dataset, shape, network, machine.device), classes=job.classes
+            *(name, config.family, config.task, config.dataset, shape, network, machine.device),
+            classes=job.classes,
+            box=job.prepared.box,
         )
         with contextlib.closing(Unfinished(place, identity, training, say)) as kept:
             _drive(kept, job.begun, lambda: _milestone(kept, published, job.prepared, measuring), leaving)
@@ -247,6 +250,8 @@ def _some(prepared: Prepared, block: int = 250) -> Iterator[images.Pixels]:
 
 def _grid(published: Published, prepared: Prepared) -> images.Pixels:
     """The same noise each time, or the same inputs beside their translations."""
+    if published.box is not None:
+        return scatter(published.generate(SHOWN, seed=0), behind=prepared.images("select", prepared.target)[:SHOWN])
     if isinstance(published.network, Sampler):
         return images.grid(published.generate(GRID, seed=0))
     inputs = prepared.images("select", prepared.domains[0])[: GRID // 2]
@@ -293,5 +298,6 @@ def _publish(folder: Path, published: Published, training: Training) -> None:
             "shape": list(published.shape),
             "config": config.model_dump(),
             **({"classes": classes.model_dump()} if classes else {}),
+            **({"box": asdict(published.box)} if published.box else {}),
         },
     )

@@ -19,7 +19,7 @@ def test_pixels_survive_the_way_to_floats_and_back(pixels: images.Pixels) -> Non
     there = images.to_float(torch.from_numpy(pixels))
     assert there.shape == (pixels.shape[0], pixels.shape[3], *pixels.shape[1:3])
     assert -1 <= float(there.min()) <= float(there.max()) <= 1
-    np.testing.assert_array_equal(images.to_uint8(there), pixels)
+    np.testing.assert_array_equal(images.to_pixels(there), pixels)
 
 
 def test_black_is_minus_one_and_white_is_one() -> None:

@@ -33,6 +33,10 @@ class Box:
     half: float
     """Half of its side."""
 
+    def __str__(self) -> str:
+        """In words."""
+        return f"the square of side {2 * self.half:g} about ({self.x:g}, {self.y:g})"
+
     @classmethod
     def around(cls, points: Points) -> "Box":
         """A box whose middle part, ROOM of it each way, holds all points [N, 2] and is hardly larger.

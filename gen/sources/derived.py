@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from gen.errors import UserError
+from gen.images import POINT
 from gen.snapshot import PAIRS, Picture, Snapshot
 from gen.sources.base import Places, Source, Stream
 from gen.sources.drawings import DRAWINGS, Drawing
@@ -36,7 +37,7 @@ class DerivedSource(Source):
                 f"Dataset `{self.of}` has the domains {' and '.join(snapshot.domains)}, but `drawing: {self.drawing}` "
                 "takes a dataset of one. Name another as `of`."
             )
-        if snapshot.summary["kind"] == "points":
+        if (snapshot.index["channels"] == POINT).any():
             raise UserError(
                 f"Dataset `{self.of}` holds points, and `drawing: {self.drawing}` draws images. Name a dataset of "
                 "images as `of`."

@@ -157,9 +157,8 @@ def _check_enough(name: str, dataset: Dataset, snapshot: Snapshot, sheet: pd.Dat
 def _profile(snapshot: Snapshot, dataset: Dataset, sheet: pd.DataFrame) -> dict[str, Any]:
     """What there is to know about a prepared dataset before it is used."""
     labelled = sheet["label"].value_counts()
-    of_points = {"box": asdict(_box(snapshot)), "distribution": snapshot.summary.get("distribution")}
     return {
-        **(of_points if dataset.holds_points else {}),
+        **(_of_points(snapshot) if dataset.holds_points else {}),
         "domains": list(snapshot.domains),
         "size": dataset.size,
         "channels": dataset.channels,
@@ -177,6 +176,11 @@ def _profile(snapshot: Snapshot, dataset: Dataset, sheet: pd.DataFrame) -> dict[
             "quarantined": sum(snapshot.summary["quarantined"].values()),
         },
     }
+
+
+def _of_points(snapshot: Snapshot) -> dict[str, Any]:
+    """What else there is to know of points."""
+    return {"box": asdict(_box(snapshot)), "distribution": snapshot.summary.get("distribution")}
 
 
 def _spread(values: "pd.Series[int]") -> dict[str, float]:

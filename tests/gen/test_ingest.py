@@ -166,7 +166,9 @@ def test_a_source_that_is_not_known_names_the_nearest() -> None:
 
 
 def test_every_kind_is_known_to_the_parser() -> None:
-    needs: dict[str, dict[str, Any]] = {"folder": {"path": "x"}, "derived": {"of": "x", "drawing": "edges"}}
+    needs: dict[str, dict[str, Any]] = {
+        "folder": {"path": "x"}, "derived": {"of": "x", "drawing": "edges"}, "points": {"of": "ring"},
+    }  # fmt: skip
     for kind in KINDS:
         assert parse_block({"kind": kind, **needs.get(kind, {})}, "x").kind == kind
 

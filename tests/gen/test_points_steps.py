@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from gen.config import Params
 from gen.datasets import SPLITS, Prepared
 from gen.errors import UserError
 from gen.images import to_float
+from gen.judge import Contender, judge
 from gen.measure import Measurement, measure, pictures
-from gen.plane import SIDE
+from gen.plane import SIDE, Box
 from gen.reference import Reference
+from gen.ruling import Standard
 from gen.serving import served
 from gen.steps.evaluate import evaluate
 from gen.steps.extractor import extractor
@@ -118,6 +121,20 @@ def test_a_perfect_generator_finds_all_and_one_of_half_the_modes_half(made: tupl
         assert perfect[name].spread is not None, name
     assert perfect["frechet"].value < 3 * perfect["frechet"].floor
     assert perfect["sliced_wasserstein"].card.preprocessing == "points in the units of the plane"
+
+
+def test_a_champion_of_another_box_is_not_measured_in_this_one(made: tuple[Workspace, Params]) -> None:
+    workspace, params = made
+    prepared = Prepared(workspace.prepared("ring"))
+    held = Reference.load(workspace.reference("ring"), workspace.features("ring"))
+    challenger = measured(made, 8)[1]
+    champion = replace(challenger, box=Box(0.0, 0.0, 50.0))
+    settings = params.judge.model_copy(update={"samples": 256})
+    contenders = Contender(challenger, "new"), Contender(champion, "old")
+    verdict = judge(*contenders, prepared, held, settings, Standard(level=0.02, effect=0.1))
+    assert "makes points in the square of side 100 about (0, 0)" in verdict.reasons[0]
+    assert verdict.champion is not None
+    assert verdict.champion.value is None
 
 
 def test_models_of_points_are_trained_measured_and_shown(made: tuple[Workspace, Params]) -> None:

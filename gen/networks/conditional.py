@@ -7,6 +7,10 @@ from gen.choice import Choice
 from gen.classes import Classes
 from gen.networks import Critic, Drawable, initialise_by_fan_in
 
+SOFT = 0.1
+"""How large the descriptions of classes begin, where a code is of size 1. As large as a code they speak louder than it,
+for they say the same in every batch: a GAN of few images then made one picture of each class, whatever the code."""
+
 
 class Condition(Drawable):
     """A learned description of each class, joined to a code; a number of the noise chooses the class.
@@ -27,8 +31,8 @@ class Condition(Drawable):
         self.register_buffer("log_shares", log_shares.to(torch.get_default_dtype()), persistent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the descriptions as the code is drawn: normal(0, 1)."""
-        _draw(self.embedding, generator)
+        """Draw the descriptions: normal(0, SOFT)."""
+        _draw(self.embedding, generator, SOFT)
 
     def joined(self, codes: Tensor, classes: Tensor) -> Tensor:
         """Codes [N, dimension] and classes [N] to [N, 2 * dimension]."""
@@ -90,7 +94,7 @@ class Joined(Drawable):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weights."""
         self.critic.initialise(generator)
-        _draw(self.pictures, generator)
+        _draw(self.pictures, generator, 1.0)
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """Images [N, C, S, S] of classes [N] to logits [N]."""
@@ -99,6 +103,6 @@ class Joined(Drawable):
         return logits
 
 
-def _draw(embedding: nn.Embedding, generator: torch.Generator) -> None:
+def _draw(embedding: nn.Embedding, generator: torch.Generator, std: float) -> None:
     if not embedding.weight.is_meta:
-        nn.init.normal_(embedding.weight, generator=generator)
+        nn.init.normal_(embedding.weight, std=std, generator=generator)

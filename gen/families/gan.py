@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from gen.augmentation import Augmentation, Kind
@@ -62,6 +62,14 @@ class GanConfig(ModelConfig):
     @classmethod
     def _of_its_network(cls, values: dict[str, Any]) -> dict[str, Any]:
         return pairs.with_defaults(values)
+
+    @field_validator("augment")
+    @classmethod
+    def _each_once(cls, augment: list[Kind]) -> list[Kind]:
+        once = list(dict.fromkeys(augment))
+        if once != augment:
+            raise ValueError(f"it is {augment}, but a change is made once or not at all; set it to {once}")
+        return augment
 
     @model_validator(mode="after")
     def _possible(self) -> "GanConfig":

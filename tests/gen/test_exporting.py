@@ -10,18 +10,30 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gen import exporting, files, use
+from gen import config, exporting, files, use
 from gen.errors import UserError
 from gen.use import Model
 from tests.gen import fabricated
 
+MODELS = ("dcgan", "resnet", "mlp", "vae", "edges2digits", "unet")
+MORE = """\
+models:
+  resnet: {family: gan, dataset: digits, network: resnet, init: random, latent_dim: 8, width: 4, blocks: 1,
+           images: 32, batch: 16, learning_rate: 0.0002}
+  mlp: {family: gan, dataset: digits, network: mlp, init: random, latent_dim: 8, widths: [16, 32],
+        images: 32, batch: 16, learning_rate: 0.0002}
+  unet: {family: cyclegan, dataset: edges2digits, network: unet, init: random, width: 4, halvings: 1,
+         images: 8, batch: 4, learning_rate: 0.0004}
+"""
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
-    made, params = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
-    for model in ("dcgan", "vae", "edges2digits"):
-        fabricated.trained(made, params, model)
-    return {model: use.load(made.train(model)) for model in ("dcgan", "vae", "edges2digits")}
+    made, _ = fabricated.workspace(tmp_path_factory.mktemp("workspace"))
+    files.write(made.params_file, fabricated.PARAMS.replace("models:\n", MORE))
+    for model in MODELS:
+        fabricated.trained(made, config.load(made.params_file), model)
+    return {model: use.load(made.train(model)) for model in MODELS}
 
 
 def own(model: Model, inputs: torch.Tensor, *, back: bool = False) -> NDArray[np.float32]:
@@ -32,7 +44,7 @@ def own(model: Model, inputs: torch.Tensor, *, back: bool = False) -> NDArray[np
         return np.asarray(getattr(network, what)(inputs).numpy())
 
 
-@pytest.mark.parametrize("name", ["dcgan", "vae", "edges2digits"])
+@pytest.mark.parametrize("name", MODELS)
 def test_torchs_file_computes_the_same_for_any_number_and_holds_no_pickle(
     models: dict[str, Model], name: str, tmp_path: Path
 ) -> None:
@@ -56,7 +68,7 @@ def test_torchs_file_computes_the_same_for_any_number_and_holds_no_pickle(
 
 
 @pytest.mark.parametrize(
-    ("name", "back"), [("dcgan", False), ("vae", False), ("edges2digits", False), ("edges2digits", True)]
+    ("name", "back"), [*((name, False) for name in MODELS), ("edges2digits", True), ("unet", True)]
 )
 def test_onnx_computes_the_same_for_any_number(models: dict[str, Model], name: str, back: bool, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")

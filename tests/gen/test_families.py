@@ -207,6 +207,11 @@ def test_a_translator_learns_to_come_back() -> None:
         ("residual", {"norm": "spectral"}, "`norm: spectral` does not go with `network: resnet`"),
         ("gan", {"network": "resmet"}, "Did you mean `resnet`"),
         ("gan", {"augment": ["colours"]}, "Did you mean `colour`"),
+        (
+            "gan",
+            {"augment": ["colour", "cutout", "colour"]},
+            r"models\.gan\.augment`: it is \['colour', 'cutout', 'colour'\], .* set it to \['colour', 'cutout'\]",
+        ),
         ("gan", {"augment_target": 0.6}, "`augment_target` goes with `augment`"),
         ("spectral", {"loss": "least-squares"}, "`augment_target` goes with .* the losses non-saturating and hinge"),
         ("gan", {"classes": "projected"}, "Did you mean `projection`"),

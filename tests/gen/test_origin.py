@@ -1,5 +1,6 @@
 """A training begins from a champion where there is one that fits; otherwise from random weights, and says so."""
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -111,6 +112,24 @@ def test_a_refresh_goes_on_at_the_champions_loss_by_its_own_numbers(champions: W
     held = identity["params"]["model"]
     assert (held["images"], held["learning_rate"], held["batch"], held["refresh"]) == (128, 0.0001, 16, {})
     assert files.read_json(made.provenance("vae"))["begun_from"] == "the champion digits-sample/3"
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_discriminators_own_rate_of_a_refresh_is_the_one_it_learns_at(
+    apart: bool, champions: Workspace, tmp_path: Path
+) -> None:
+    """At a rate of next to nothing it stays, to the bit, what the champion's was, while the generator learns."""
+    own = REFRESH.replace("}", ", discriminator_learning_rate: 1.0e-30}") if apart else REFRESH
+    made = workspace(tmp_path, REFRESHED.replace(REFRESH, own, 1))
+    champion = champions.train("dcgan")
+    pinned(made, "digits", champion)
+    assert trained(made, "dcgan")[0] == "dcgan  begins from the champion digits-sample/3"
+    before, after = (safetensors.torch.load_file(folder / CRITICS) for folder in (champion, made.train("dcgan")))
+    # What batch norm has seen is no weight.
+    weights = [name for name in before if not re.search("running|num_batches", name)]
+    assert [torch.equal(before[name], after[name]) for name in weights] == [apart] * len(weights)
+    before, after = (safetensors.torch.load_file(folder / WEIGHTS) for folder in (champion, made.train("dcgan")))
+    assert not all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_champion_from_before_there_was_a_key_is_what_its_default_is(champions: Workspace, tmp_path: Path) -> None:

@@ -84,6 +84,41 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     assert [seconds for _, seconds, *_ in provenance["clock"]] == sorted({each[1] for each in provenance["clock"]})
 
 
+PLAYED = """network: mlp, latent_dim: 8, widths: [16, 32], gradient_penalty: 10, discriminator_steps: 2, images: 160,
+            batch: 8, augment: [colour, translation, cutout]"""
+BEYOND = {
+    "wasserstein": f"family: gan, loss: wasserstein, {PLAYED}",
+    # Of the losses that a target goes with.
+    "adaptive": f"family: gan, loss: hinge, augment_target: 0.6, {PLAYED}",
+    "residual": """family: gan, loss: relativistic, network: resnet, latent_dim: 8, width: 2, blocks: 1, r1: 1,
+                   r2: {value: 1, to: 0.1}, images: 160, batch: 16""",
+    "weighted": """family: vae, network: mlp, latent_dim: 5, widths: [16], posterior: iaf, flows: 2, flow_width: 12,
+                   importance_samples: 3, binarisation: dynamic, images: 160, batch: 16""",
+    "unet": "family: cyclegan, network: unet, width: 2, halvings: 1, pool: 6, images: 160, batch: 16",
+}
+# Ten steps each, as above.
+EACH = "init: random, learning_rate: 0.001, log_every: 16, checkpoint_every: 32, ema_half_life: 50"
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_with_all_that_a_config_may_remember_too(name: str, tmp_path: Path) -> None:
+    head, _, rest = fabricated.PARAMS.partition("models:\n")
+    dataset = "edges2digits" if name == "unet" else "digits"
+    block = f"{{dataset: {dataset}, {EACH}, {BEYOND[name]}}}"
+    text = f"{head}models:\n  {name}: {block}\n{rest[rest.index('judge:') :]}"
+    ends = []
+    for place, point in enumerate((None, "after a step", "before a checkpoint takes its place")):
+        made, _ = fabricated.workspace(tmp_path / str(place))
+        files.write(made.params_file, text)
+        if point is not None:
+            assert run(made.root, name, point)[0] == -signal.SIGKILL
+        code, said = run(made.root, name, None)
+        assert code == 0
+        assert ("goes on from" in said[0]) == (point is not None)
+        ends.append(outcome(made, name))
+    assert ends == ends[:1] * 3
+
+
 def test_what_is_over_is_removed_at_once_or_not_at_all(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
     made = workspace(tmp_path)
     assert run(tmp_path, "vae", OVER)[0] == -signal.SIGKILL

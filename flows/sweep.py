@@ -7,9 +7,11 @@ import itertools
 import math
 import re
 import statistics
+import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -134,7 +136,8 @@ def search(
         return candidate
 
     found = sweep.side_by_side(work, range(max(count, len(proposed.over))))
-    return _ranked([candidate for candidate in found if candidate])
+    # What was proposed twice is one point.
+    return _ranked(list({candidate.settings: candidate for candidate in found if candidate}.values()))
 
 
 def _ranked(found: Sequence[Candidate]) -> list[Candidate]:
@@ -156,6 +159,8 @@ class _Sweep:
     seeds: int
     say: Say
     race: Race
+    at_work: defaultdict[tuple[str, ...], threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    """By point: one may be proposed again while it is trained."""
 
     def side_by_side(self, work: Callable[[Stop, T], Result], items: Sequence[T]) -> list[Result]:
         params = config.load(self.workspace.params_file)
@@ -165,7 +170,8 @@ class _Sweep:
     def candidate(self, stop: Stop, point: tuple[str, ...]) -> Candidate | None:
         """A point with its seeds one after another; None, and said, where a config refuses it."""
         try:
-            return Candidate(point, tuple(self.train(stop, point, seed) for seed in range(self.seeds)))
+            with self.at_work[point]:
+                return Candidate(point, tuple(self.train(stop, point, seed) for seed in range(self.seeds)))
         except BadParamsError as error:
             self.say(f"{' '.join(point)} is left out: {error}")
             return None

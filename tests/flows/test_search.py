@@ -133,6 +133,14 @@ def test_a_search_stops_what_is_bad_and_writes_the_best(made: Workspace, here: H
 
 
 @needs_optuna
+def test_what_is_proposed_twice_is_trained_once(made: Workspace, here: Here) -> None:
+    said = here.done(made, "sweep", "--model", "vae", "--search", "images=64,32", "--trials", "6")
+    assert len(list(made.private.glob("trials/vae-*"))) == 2
+    assert sum("±" in line for line in said.splitlines()) == 2
+    assert "failed" not in said
+
+
+@needs_optuna
 def test_after_ctrl_c_the_same_command_goes_on(made: Workspace, here: Here) -> None:
     command = [sys.executable, "-m", "flows.cli", *SEARCH, "--trials", "3", "--no-prune"]
     surroundings = environment(Path(__file__).parents[2])

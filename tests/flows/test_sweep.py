@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import sweep
+from flows import settings, sweep, trials
 from flows.sweep import Candidate
 from flows.trials import Trial, Tried
 from gen import config, files
@@ -91,6 +91,40 @@ def test_the_best_on_select_is_written_and_all_are_shown(made: tuple[Workspace, 
     times = {path: path.stat().st_mtime_ns for path in workspace.private.glob("trials/*/runs/train/vae/*")}
     here.done(workspace, "sweep", "--model", "vae", "--over", "learning_rate=0.004,0.001")
     assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_what_is_clearly_worse_is_stopped_and_goes_on_when_it_is_wanted(
+    made: tuple[Workspace, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after another, where it is no question of timing which are stopped."""
+    monkeypatch.setattr(trials, "training_slots", lambda _: 1)
+    workspace, _ = made
+    longer = ("images=640", "checkpoint_every=160", "log_every=160", "ema_half_life=50")
+    settings.edit(workspace.params_file, [f"models.vae.{each}" for each in longer])
+    points = [(f"models.vae.learning_rate={rate}",) for rate in ("0.02", "0.015", "1e-7")]
+    said: list[str] = []
+    *good, bad = sweep.run(workspace, "vae", points, 1, said.append)
+    assert (good[0].is_sound, good[1].is_sound, bad.is_sound) == (True, True, False)
+    assert bad.settings == points[2]
+    (stopped,) = bad.tried
+    assert stopped.pruned
+    assert bad.stood
+    assert 0.2 <= bad.stood.share < 1
+    assert not any("1e-7" in line and "640 / 640" in line for line in said)
+    assert list((stopped.workspace.private / "checkpoints").glob("vae-*/[0-9]*"))
+    assert sweep.as_good([*good, bad]) == sweep.as_good(good)
+    sweep.show(workspace, "vae", [*good, bad])
+    store = connect(workspace)
+    (run,) = store.client.search_runs([store.experiment], "tags.pruned LIKE '%'")
+    assert run.info.status == "KILLED"
+    assert run.data.metrics["select/kernel"] == pytest.approx(2.3, abs=0.2)
+    said.clear()
+    assert sweep.run(workspace, "vae", points, 1, said.append) == [*good, bad]
+    assert said == [], "the same again trains nothing"
+    ended = sweep.run(workspace, "vae", points, 1, said.append, prune=False)
+    assert all(candidate.is_sound for candidate in ended)
+    assert ended[-1].settings == points[2]
+    assert "goes on from" in said[0]
 
 
 def test_where_all_fail_nothing_is_written(made: tuple[Workspace, Params], here: Here) -> None:

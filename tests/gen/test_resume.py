@@ -100,7 +100,9 @@ BEYOND = {
 EACH = "init: random, learning_rate: 0.001, log_every: 16, checkpoint_every: 32, ema_half_life: 50"
 
 
-@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "adaptive" else pytest.mark.long) for name in BEYOND]
+)
 def test_with_all_that_a_config_may_remember_too(name: str, tmp_path: Path) -> None:
     head, _, rest = fabricated.PARAMS.partition("models:\n")
     dataset = "edges2digits" if name == "unet" else "digits"

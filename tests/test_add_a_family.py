@@ -52,18 +52,18 @@ def with_model(text: str, block: str) -> str:
     return text.replace("\nmodels:\n", f"\n{block}", 1)
 
 
-def tested(copy: Path, *arguments: str) -> str:
+def said_by_pytest(copy: Path, *arguments: str) -> str:
     return run(copy, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments).stdout
 
 
 def test_the_family_keeps_the_contract_of_all(copy: Path) -> None:
-    said = tested(copy, "tests/gen/test_families.py", "-k", "ppca")
+    said = said_by_pytest(copy, "tests/gen/test_families.py", "-k", "ppca")
     assert "4 passed" in said
 
 
 @pytest.mark.long
 def test_its_stages_depend_on_what_they_import_and_the_checks_pass(copy: Path) -> None:
-    assert " passed" in tested(copy, "tests/test_architecture.py", "-k", "not records")
+    assert " passed" in said_by_pytest(copy, "tests/test_architecture.py", "-k", "not records")
     tools = Path(sys.executable).parent
     for command in (["ruff", "format", "--check"], ["ruff", "check"], ["mypy", "--strict"]):
         run(copy, str(tools / command[0]), *command[1:], "gen/families/ppca.py", "gen/networks/linear.py")

@@ -46,7 +46,8 @@ class Box:
         low, high = points.min(0), points.max(0)
         half = float((high - low).max()) / 2 / ROOM or 1.0
         digits = 1 - math.floor(math.log10(half))
-        x, y = (round(float(middle), digits) for middle in (low + high) / 2)
+        # 0 is added for -0 to be 0.
+        x, y = (round(float(middle), digits) + 0.0 for middle in (low + high) / 2)
         # One step for what rounding moves the centre by.
         return cls(x, y, round((math.ceil(half * 10.0**digits) + 1) / 10.0**digits, digits))
 

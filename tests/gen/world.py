@@ -173,6 +173,7 @@ class Flat(Replay):
 class Memory(Replay):
     """An autoencoder whose every reconstruction is off by `error`, and whose bound is known."""
 
+    latent_dim = 1
     likelihood = "gaussian"
     binarisation = "none"
 

@@ -43,6 +43,7 @@ def test_imports_go_down_only() -> None:
         ("prefect", ["flows/pipeline.py", "flows/deployments.py"]),
         ("dvc", ["flows/stages.py"]),
         ("fastapi", ["gen/serving"]),
+        ("optuna", ["flows/search.py"]),
         ("torchvision", []),
         ("pickle", []),
     ],

@@ -154,8 +154,9 @@ def _distribution(axis: Axis) -> Any:
     if not axis.is_range:
         return CategoricalDistribution(axis.choices)
     if axis.is_whole:
-        return IntDistribution(*(int(end) for end in axis.choices), log=axis.is_logarithmic)
-    return FloatDistribution(*axis.ends, log=axis.is_logarithmic)
+        low, high = map(int, axis.choices)
+        return IntDistribution(low, high, axis.is_logarithmic)
+    return FloatDistribution(*axis.ends, axis.is_logarithmic)
 
 
 def _written(value: str | float) -> str:

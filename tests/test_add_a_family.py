@@ -53,7 +53,7 @@ def with_model(text: str, block: str) -> str:
 
 
 def said_by_pytest(copy: Path, *arguments: str) -> str:
-    return run(copy, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments).stdout
+    return run(copy, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments).stdout
 
 
 def test_the_family_keeps_the_contract_of_all(copy: Path) -> None:

@@ -155,8 +155,8 @@ def _distribution(axis: Axis) -> Any:
         return CategoricalDistribution(axis.choices)
     if axis.is_whole:
         low, high = map(int, axis.choices)
-        return IntDistribution(low, high, axis.is_logarithmic)
-    return FloatDistribution(*axis.ends, axis.is_logarithmic)
+        return IntDistribution(low, high, log=axis.is_logarithmic)
+    return FloatDistribution(*axis.ends, log=axis.is_logarithmic)
 
 
 def _written(value: str | float) -> str:

@@ -34,6 +34,8 @@ class Preset:
     drawing: str | None = None
     """What the images are translated from, where the folder has one domain; None for noise or two domains."""
     translates: bool = False
+    labelled: bool = False
+    """Whether it needs labels: sub-folders of the folder."""
 
 
 def _gan(_: Look, size: int) -> Block:
@@ -63,6 +65,10 @@ def _wasserstein_gan(look: Look, size: int) -> Block:
         "norm": "none", "loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 5,
         "learning_rate": 0.0001, "beta1": 0.0, "beta2": 0.9,
     }  # fmt: skip
+
+
+def _class_gan(look: Look, size: int) -> Block:
+    return _gan(look, size) | {"classes": "projection"}
 
 
 def _few_images_gan(look: Look, size: int) -> Block:
@@ -95,6 +101,7 @@ PRESETS: Mapping[str, Preset] = {
     "stable-gan": Preset("images from noise: slower, and holds all modes", 64, _stable_gan),
     "spectral-gan": Preset("images from noise: a discriminator of bounded slope, cheap", 64, _spectral_gan),
     "wasserstein-gan": Preset("images from noise: five times the images, holds all modes", 64, _wasserstein_gan),
+    "class-gan": Preset("images of each class, where sub-folders are labels", 64, _class_gan, labelled=True),
     "few-images": Preset("images from noise, learnt of some hundreds", 64, _few_images_gan),
     "vae": Preset("images from noise, reconstructions, a code for each image", 64, _vae),
     "style": Preset("between two folders, trainA/ and trainB/", 128, _translator(0.5), translates=True),
@@ -132,6 +139,11 @@ def _require_fit(name: str, preset: Preset, look: Look) -> None:
         fitting = [each for each, other in PRESETS.items() if (other.translates and other.drawing is None) == two]
         raise BadParamsError(
             f"The preset `{name}` ({preset.about}) is not for {look.path}, which {has}. For it: {', '.join(fitting)}."
+        )
+    if preset.labelled and look.layout != "labels":
+        raise BadParamsError(
+            f"The preset `{name}` ({preset.about}) is not for {look.path}, which has no sub-folders that could be "
+            "labels. Put the images of each class into one, or take the preset `gan`."
         )
     if preset.drawing == "grey" and look.grey:
         raise BadParamsError(f"The preset `{name}` has nothing to learn from {look.path}, for its images are grey.")

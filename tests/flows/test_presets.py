@@ -9,6 +9,7 @@ import pytest
 from flows import looking, presets, settings
 from flows.looking import Layout, Look
 from gen import config
+from gen.classes import Labels
 from gen.errors import BadParamsError
 from gen.images import write_png
 from gen.parallel import ALONE
@@ -46,9 +47,10 @@ def test_each_preset_trains_on_what_it_is_for(tmp_path: Path, layout: Layout, si
         shape = (dataset.channels, dataset.size, dataset.size)
         images = np.zeros((model.images_a_step, *shape[1:], shape[0]), np.uint8)
         domains = [images] * (2 if model.task == "translate" else 1)
-        assert next(fit(begin(model, shape, domains, ALONE, "float32"))).images == model.images_a_step
+        labels = Labels(["cat", "dog"], np.arange(model.images_a_step) % 2) if model.conditional else None
+        assert next(fit(begin(model, shape, domains, ALONE, "float32", labels))).images == model.images_a_step
         tried += 1
-    assert tried == {"labels": 9, "images": 10, "domains": 1}[layout]
+    assert tried == {"labels": 10, "images": 10, "domains": 1}[layout]
 
 
 def test_what_a_folder_holds_decides_size_channels_and_features(tmp_path: Path) -> None:
@@ -71,8 +73,14 @@ def test_other_layouts_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "places", "grey", "why"),
     [
-        ("style", ("cat", "dog"), False, "has one domain. For it: gan, stable-gan, spectral-gan, wasserstein-gan, few"),
+        (
+            "style",
+            ("cat", "dog"),
+            False,
+            "has one domain. For it: gan, stable-gan, spectral-gan, wasserstein-gan, class",
+        ),
         ("gan", ("trainA", "trainB"), False, r"has two domains \(trainA/, trainB/\). For it: style"),
+        ("class-gan", ("",), False, "no sub-folders that could be labels"),
         ("colourise", ("cat", "dog"), True, "its images are grey"),
     ],
 )

@@ -18,6 +18,7 @@ from flows.commands import (
     images,
     pipeline,
     registry,
+    running,
     serving,
     sweeping,
     synthetic,
@@ -31,7 +32,7 @@ INTERRUPTED = 130
 HELP = """Keeps image generators fresh: retrain, judge and register GANs, VAEs and CycleGANs, repeatably."""
 EPILOG = (
     "Exit codes: 0 done; 1 failed; 2 wrong call or params.yaml; 3 MLflow was not reached and is owed the rest; "
-    "4 another retrain is at work; 130 interrupted (the same command goes on)."
+    "4 another retrain is at work; 5 nothing is up (`status`); 130 interrupted (the same command goes on)."
 )
 COMMANDS = {
     "Pipeline": (
@@ -45,6 +46,7 @@ COMMANDS = {
         drift.drift,
         pipeline.report,
     ),
+    "By itself": (running.up, running.status, running.down),
     "Models": (registry.models, registry.compare, registry.promote, registry.rollback, explaining.explain),
     "Images": (
         images.generate,

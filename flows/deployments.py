@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 from tzlocal import get_localzone_name
 
-from flows import notices
+from flows import notices, standing
 from flows.pipeline import scheduled
 from flows.server import prefect_server
 from flows.stages import Say
-from gen import config, orphan
+from gen import config, files, orphan
 from gen.config import Promotion
 from gen.errors import UserError
 from gen.tracking.environment import mlflow_environment
@@ -36,6 +37,14 @@ def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say:
     that is due while another runs waits for its end. `notify` is as for a retrain.
     Raises UserError for a cron expression that is none, and when the server does not answer.
     """
+    serve(workspace, checked(workspace, cron, say), notify=notify, say=say)
+
+
+def checked(workspace: Workspace, cron: str, say: Say = print) -> Schedule:
+    """The schedule that a cron expression means here; says so where it outruns the judge's error budget.
+
+    Raises UserError for an expression that is none, BadParamsError for a params.yaml that cannot be used.
+    """
     try:
         when = Cron(cron, timezone=get_localzone_name())
     except ValueError:
@@ -46,7 +55,14 @@ def schedule(workspace: Workspace, cron: str, *, notify: str | None = None, say:
     warning = too_often(firings_per_year(cron), config.load(workspace.params_file).promotion)
     if warning:
         say(warning)
-    serve(workspace, when, notify=notify, say=say)
+    return when
+
+
+def next_firing(cron: str) -> datetime | None:
+    """When a cron expression fires next by the clock of this machine; None for one that never does."""
+    clock = CronSchedule(cron=cron, timezone=get_localzone_name())
+    found = asyncio.run(clock.get_dates(1, datetime.now(UTC)))
+    return found[0] if found else None
 
 
 def firings_per_year(cron: str) -> float:
@@ -71,6 +87,7 @@ def too_often(firings: float, promotion: Promotion) -> str | None:
 
 def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, say: Say = print) -> None:
     """Retrain by any schedule of Prefect's, until SIGINT or SIGTERM."""
+    orphan.watch()
     mlflow_environment()
     os.environ[orphan.DRIVER] = orphan.this_process()
     if notify:
@@ -78,7 +95,6 @@ def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, sa
     with prefect_server(workspace, schedules=True) as server:
         server.wait()
         with temporary_settings({PREFECT_API_URL: server.url}):
-            say(f"Retrains {workspace.root} on schedule; Ctrl-C ends it. Prefect: {server.url.removesuffix('/api')}")
             runner = _Runner(
                 name=workspace.root.name,
                 limit=1,
@@ -92,6 +108,8 @@ def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, sa
                 parameters={"workspace": str(workspace.root)},
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
+            files.write(workspace.private / standing.SCHEDULE, orphan.this_process())
+            say(f"Retrains {workspace.root} on schedule; Ctrl-C ends it. Prefect: {server.url.removesuffix('/api')}")
             signal.signal(signal.SIGINT, runner.handle_sigterm)
             asyncio.run(runner.start())
 
@@ -99,5 +117,7 @@ def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, sa
 class _Runner(Runner):
     def handle_sigterm(self, *_: Any, **__: Any) -> None:
         """End the retrain that runs, then this process. Prefect's own handler forgets to wait for its loop to do so."""
+        if not (self.started or self.stopping):
+            sys.exit(0)  # it is only beginning: nothing runs, and it could not be told to stop
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(lambda: loop.create_task(self.astop()))

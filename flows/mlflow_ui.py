@@ -6,15 +6,21 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+from gen import orphan
 from gen.errors import UserError
 from gen.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
+PATIENCE = 5
+"""Seconds that the server has to answer what it has begun."""
 
 
 def serve(workspace: Workspace, port: int) -> None:
     """Serve the workspace's MLflow until Ctrl-C. Raises UserError when the port is taken or MLflow does not start."""
+    orphan.watch()
     from gen.tracking.environment import mlflow_environment
 
     mlflow_environment()
@@ -25,16 +31,28 @@ def serve(workspace: Workspace, port: int) -> None:
     if uri.startswith(("http://", "https://")):
         print(f"MLFLOW_TRACKING_URI names a server, which has pages of its own: {store.place}")
         return
-    _check_free(port)
+    if not free(port):
+        raise UserError(f"Port {port} is in use. Try another: `genflows ui --port {port + 1}`.")
     print(f"MLflow: http://{LOOPBACK}:{port} (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.mlflow_ui",
+        "server",
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     artifacts = (workspace.private.resolve() / "artifacts").as_uri()
     command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts]
     # Pages of other origins must not reach it through the browser (DNS rebinding).
     command += ["--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"]
     # Asked to end by whatever means, it ends its server too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with subprocess.Popen(command, env=os.environ, process_group=0) as server:  # noqa: S603
+    with subprocess.Popen(command, env=_environment(), process_group=0) as server:  # noqa: S603
         try:
             code = server.wait()
         except KeyboardInterrupt:
@@ -45,19 +63,51 @@ def serve(workspace: Workspace, port: int) -> None:
     raise UserError(f"MLflow left with {code}; what it said stands above. `genflows doctor` checks its database.")
 
 
+def _environment() -> dict[str, str]:
+    """This one's, in which MLflow's process finds this code and knows whom to leave with."""
+    code = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(code), orphan.DRIVER: orphan.this_process()}
+
+
 def _end(server: "subprocess.Popen[bytes]") -> None:
     """End the server with its workers: they are one process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(server.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=5)
+            server.wait(timeout=PATIENCE)
 
 
-def _check_free(port: int) -> None:
+def free(port: int) -> bool:
+    """Whether nothing listens on this port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
-            raise UserError(f"Port {port} is in use. Try another: `genflows ui --port {port + 1}`.") from None
+            return False
+    return True
+
+
+def main() -> None:
+    """MLflow's own command, whose server and workers leave with whoever started it, however that ended."""
+
+    def leave(*_: Any) -> None:
+        # The group is its own: `serve` starts it so.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
+        signal.alarm(PATIENCE)
+        os.killpg(0, signal.SIGTERM)
+        with contextlib.suppress(ChildProcessError):
+            os.wait()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    orphan.watch()
+    from mlflow.cli import cli
+
+    cli(prog_name="mlflow")
+
+
+if __name__ == "__main__":
+    main()

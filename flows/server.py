@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from flows.answering import answers
 from flows.environment import child_environment
 from gen.errors import UserError
 from gen.workspace import Workspace
@@ -35,9 +35,8 @@ class Server:
         """Return when it answers. Raises UserError when it does not."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and not self.dead:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=10) as answer:  # noqa: S310
-                if answer.status == 200:
-                    return
+            if answers(f"{self.url}/health"):
+                return
             time.sleep(0.1)
         raise UserError(f"The Prefect server at {self.url} does not answer. {self._advice()}")
 
@@ -65,35 +64,50 @@ def prefect_server(workspace: Workspace, *, schedules: bool = False) -> Iterator
     log.parent.mkdir(parents=True, exist_ok=True)
     # The server inherits the bound socket: between choosing a port and taking it nobody can come first.
     with socket.create_server(("127.0.0.1", 0)) as bound, log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "flows.server", str(bound.fileno())],
-            cwd=Path(__file__).parent.parent,
-            env=_server_environment(workspace, schedules),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[bound.fileno()],
-            process_group=0,  # Ctrl-C is ours to hear: the flow's last words still need the server
-        )
-        port = bound.getsockname()[1]
+        process = launch(workspace, bound, output, schedules=schedules)
+        url = address(bound)
     with process:
         try:
-            yield Server(f"http://127.0.0.1:{port}/api", log, process)
+            yield Server(url, log, process)
         finally:
-            _stop(process)
+            stop(process)
 
 
-def _server_environment(workspace: Workspace, schedules: bool) -> dict[str, str]:
-    mode = {} if schedules else {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "false"}
-    return {**child_environment(workspace), "PREFECT__SERVER_FINAL": "1", **mode}
+def launch(
+    workspace: Workspace, bound: socket.socket, output: BinaryIO, *, schedules: bool
+) -> "subprocess.Popen[bytes]":
+    """Start a server on a socket that listens already; it ends when this process does."""
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "flows.server", str(bound.fileno())],
+        cwd=Path(__file__).parent.parent,
+        env=_server_environment(workspace, address(bound), schedules),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[bound.fileno()],
+        process_group=0,  # Ctrl-C is ours to hear: the flow's last words still need the server
+    )
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def address(bound: socket.socket) -> str:
+    """What PREFECT_API_URL is for a server on this socket."""
+    return f"http://127.0.0.1:{bound.getsockname()[1]}/api"
+
+
+def stop(process: "subprocess.Popen[bytes]", patience: float = 10.0) -> None:
+    """End a process: SIGTERM, and SIGKILL when it runs on for `patience` seconds."""
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=patience)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
+
+
+def _server_environment(workspace: Workspace, url: str, schedules: bool) -> dict[str, str]:
+    ephemeral = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "false"}
+    mode = {"PREFECT_UI_API_URL": url} if schedules else ephemeral
+    return {**child_environment(workspace), "PREFECT__SERVER_FINAL": "1", **mode}
 
 
 def main(descriptor: int) -> None:

@@ -28,7 +28,7 @@ Gone = Callable[[], bool]
 def watch() -> None:
     """From now on, end this process when whoever started it is gone: the `dvc` above it, and the flow above that.
 
-    To be called once, first of all, by `python -m gen`. A step typed into a terminal is not watched.
+    To be called once, first of all, by what may be started so. What is typed into a terminal is not watched.
     """
     guardians = _guardians()
     if guardians:
@@ -37,7 +37,18 @@ def watch() -> None:
 
 def this_process() -> str:
     """`PID:START` of this process: it names no other one when the number is given out again."""
-    return f"{os.getpid()}:{_start(os.getpid()) or ''}"
+    return named(os.getpid())
+
+
+def named(pid: int) -> str:
+    """`PID:START` of a process that runs."""
+    return f"{pid}:{_start(pid) or ''}"
+
+
+def runs(name: str) -> bool:
+    """Whether the process `PID:START` still runs."""
+    pid, _, start = name.partition(":")
+    return _runs(int(pid), start)
 
 
 def _guardians() -> dict[str, Gone]:
@@ -46,8 +57,8 @@ def _guardians() -> dict[str, Gone]:
     if "DVC_STAGE" in os.environ:
         guardians |= _dvc()
     if DRIVER in os.environ:
-        pid, _, start = os.environ[DRIVER].partition(":")
-        guardians["the flow"] = lambda: not _runs(int(pid), start)
+        driver = os.environ[DRIVER]
+        guardians["the flow"] = lambda: not runs(driver)
     return guardians
 
 

@@ -86,8 +86,9 @@ def too_often(firings: float, promotion: Promotion) -> str | None:
 
 
 def serve(workspace: Workspace, when: Schedule, *, notify: str | None = None, say: Say = print) -> None:
-    """Retrain by any schedule of Prefect's, until SIGINT or SIGTERM."""
+    """Retrain by any schedule of Prefect's, until SIGINT or SIGTERM. Raises BusyError where another process does."""
     orphan.watch()
+    standing.check_unscheduled(workspace)
     mlflow_environment()
     os.environ[orphan.DRIVER] = orphan.this_process()
     if notify:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -104,9 +105,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, leave)
     orphan.watch()
-    from mlflow.cli import cli
-
-    cli(prog_name="mlflow")
+    runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gen import files, orphan
-from gen.errors import UserError
+from gen.errors import BusyError, UserError
 from gen.workspace import Workspace
 
 Health = Literal["healthy", "starting", "does not answer", "restarting"]
@@ -102,6 +102,17 @@ def survivors(workspace: Workspace) -> tuple[str, ...]:
         return ()
     parts = files.read_json(_file(workspace))["parts"]
     return tuple(part["name"] for part in parts if part["process"] and orphan.runs(part["process"]))
+
+
+def check_unscheduled(workspace: Workspace) -> None:
+    """Raise BusyError where another process serves the flow of this workspace."""
+    said = workspace.private / SCHEDULE
+    process = said.read_text() if said.exists() else ""
+    if process and process != orphan.this_process() and orphan.runs(process):
+        raise BusyError(
+            f"A schedule is at work in this workspace already: process {process.partition(':')[0]}. End it first, "
+            "with `genflows down` where it was brought up, with Ctrl-C where `genflows schedule` runs in a terminal."
+        )
 
 
 def clear(workspace: Workspace) -> None:

@@ -58,10 +58,12 @@ class Looked:
         self.become("healthy" if well else "does not answer", say)
 
     def become(self, health: Health, say: Say, why: str = "") -> None:
-        """Note how it is now, and say so where that is new."""
+        """Note how it is now, and say so where that is new or has a reason."""
         if health != self.health:
-            self.health, self.since = health, standing.now()
+            self.since = standing.now()
+        if health != self.health or why:
             say(f"{self.name}: {health}{why}")
+        self.health = health
 
     def part(self) -> Part:
         """How it stands."""
@@ -88,6 +90,7 @@ class Kept(Looked):
         `patience` are the seconds that it has to end when it is asked to.
         """
         super().__init__(name, url, self._answers)
+        self.health = "restarting"  # until its first turn
         self.log = log
         self.launch = launch
         self.asked = answers
@@ -168,7 +171,7 @@ class Kept(Looked):
         self.due = moment + seconds
         self.again = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
         self.restarts = [*self.restarts, standing.now()][-REMEMBERED:]
-        self.become("restarting", say, f" in {seconds:g} s: {why}, and said its reasons in {self.log}")
+        self.become("restarting", say, f" in {seconds:g} s, for {why}: see {self.log}")
 
 
 def supervise(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 from flows import notices, parts, server, standing, supervisor
 from flows.answering import answers
@@ -27,13 +28,36 @@ SURVIVAL = 20.0
 """Seconds in which what lost its supervisor is gone."""
 
 
-def foreground(workspace: Workspace, options: parts.Options) -> None:
-    """Keep up what a schedule needs, until SIGTERM or Ctrl-C.
+def check(workspace: Workspace, options: parts.Options) -> None:
+    """All that can be told before anything starts.
 
-    Raises UserError for a port that is taken, a server that does not answer, a cron expression that is none; BusyError
-    where it is up already.
+    Raises UserError for a port that is taken and for a server that does not answer, BusyError where another process
+    serves the flow.
     """
-    _check(workspace, options)
+    if options.prefect_port == options.mlflow_port:
+        raise BadParamsError(f"Both servers cannot listen at port {options.mlflow_port}: give them one each.")
+    deadline = time.monotonic() + SURVIVAL
+    while standing.survivors(workspace) and time.monotonic() < deadline:
+        time.sleep(0.2)  # what a killed supervisor has left still holds its ports, for some seconds
+    standing.check_unscheduled(workspace)
+    there = (
+        ("PREFECT_API_URL", parts.prefect_elsewhere(), "--prefect-port", options.prefect_port),
+        ("MLFLOW_TRACKING_URI", parts.mlflow_elsewhere(), "--mlflow-port", options.mlflow_port),
+    )
+    for name, url, option, port in there:
+        if url and not answers(f"{url.rstrip('/')}/health"):
+            raise UserError(
+                f"{name} names {without_secrets(url)}, which does not answer. Nothing was started. Start that server, "
+                f"or unset {name} to have one started here."
+            )
+        if not url and not free(port):
+            raise UserError(
+                f"Port {port} is in use. Nothing was started. Try another: `genflows up {option} {port + 1}`."
+            )
+
+
+def supervise(workspace: Workspace, options: parts.Options) -> None:
+    """Keep up what a schedule needs, until SIGTERM or Ctrl-C. Raises BusyError where it is up already."""
     stop = Stop()
     with _alone(workspace), stop.on_signals(), contextlib.ExitStack() as sockets:
         kept = parts.build(workspace, options, sockets)
@@ -41,21 +65,25 @@ def foreground(workspace: Workspace, options: parts.Options) -> None:
         supervisor.supervise(workspace, options.shown(), api, kept, stop, _log)
 
 
+def foreground(workspace: Workspace, options: parts.Options) -> NoReturn:
+    """The same, in the place of this process: what was loaded to check the options is not kept for months."""
+    os.chdir(workspace.root)
+    sys.stdout.flush()
+    os.execve(sys.executable, _command(options), _environment(options))  # noqa: S606
+
+
 def detached(workspace: Workspace, options: parts.Options) -> Standing:
     """The same in a process of its own; returns when all answers. What does not come up is ended again.
 
-    Raises as `foreground` does, and UserError that names the log of what did not come up.
+    Raises UserError that names the log of what did not come up.
     """
-    _check(workspace, options)
     log = parts.logs(workspace) / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "flows.cli", "up", "--foreground", "--cron", options.cron]
-    command += ["--prefect-port", str(options.prefect_port), "--mlflow-port", str(options.mlflow_port)]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
-            command,
+            _command(options),
             cwd=workspace.root,
-            env=os.environ | ({notices.ADDRESS: options.notify} if options.notify else {}),
+            env=_environment(options),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -97,33 +125,13 @@ def difference(there: Standing, options: parts.Options) -> list[str]:
     ]
 
 
-def _check(workspace: Workspace, options: parts.Options) -> None:
-    """All that can be told before anything starts."""
-    if options.prefect_port == options.mlflow_port:
-        raise BadParamsError(f"Both servers cannot listen at port {options.mlflow_port}: give them one each.")
-    other = workspace.private / standing.SCHEDULE
-    if other.exists() and not standing.held(workspace):
-        process = other.read_text()
-        if orphan.runs(process) and not standing.survivors(workspace):
-            pid = process.partition(":")[0]
-            raise BusyError(f"`genflows schedule` runs in this workspace already (process {pid}). End it first.")
-    deadline = time.monotonic() + SURVIVAL
-    while standing.survivors(workspace) and time.monotonic() < deadline:
-        time.sleep(0.2)  # what a killed supervisor has left still holds its ports, for some seconds
-    there = (
-        ("PREFECT_API_URL", parts.prefect_elsewhere(), "--prefect-port", options.prefect_port),
-        ("MLFLOW_TRACKING_URI", parts.mlflow_elsewhere(), "--mlflow-port", options.mlflow_port),
-    )
-    for name, url, option, port in there:
-        if url and not answers(f"{url.rstrip('/')}/health"):
-            raise UserError(
-                f"{name} names {without_secrets(url)}, which does not answer. Nothing was started. Start that server, "
-                f"or unset {name} to have one started here."
-            )
-        if not url and not free(port):
-            raise UserError(
-                f"Port {port} is in use. Nothing was started. Try another: `genflows up {option} {port + 1}`."
-            )
+def _command(options: parts.Options) -> list[str]:
+    ports = ["--prefect-port", str(options.prefect_port), "--mlflow-port", str(options.mlflow_port)]
+    return [sys.executable, "-m", "flows.cli", "up", "--supervise", "--cron", options.cron, *ports]
+
+
+def _environment(options: parts.Options) -> dict[str, str]:
+    return os.environ | ({notices.ADDRESS: options.notify} if options.notify else {})
 
 
 @contextlib.contextmanager

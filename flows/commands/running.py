@@ -25,7 +25,10 @@ def up(
     mlflow_port: Annotated[int, Port] = 5000,
     notify: Notify = None,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay in the terminal, for systemd and such.")
+        bool, typer.Option("--foreground", help="Stay in the terminal, as systemd wants it.")
+    ] = False,
+    supervise: Annotated[
+        bool, typer.Option(hidden=True, help="What the two others start, once all is checked.")
     ] = False,
 ) -> None:
     """Start what a schedule needs, keep it running, and leave it so: `status` looks at it, `down` ends it."""
@@ -34,6 +37,9 @@ def up(
     from flows import up as running
 
     options = parts.Options(cron, prefect_port, mlflow_port, notify)
+    if supervise:
+        running.supervise(workspace, options)
+        return
     there = standing.read(workspace)
     if there:
         differing = running.difference(there, options)
@@ -48,9 +54,9 @@ def up(
     from flows.deployments import checked, next_firing
 
     checked(workspace, cron)
+    running.check(workspace, options)
     if foreground:
         running.foreground(workspace, options)
-        return
     print("Starting; this takes up to a minute.", flush=True)
     there = running.detached(workspace, options)
     for part in there.parts:

@@ -14,6 +14,7 @@ def prefect_environment(workspace: Workspace) -> None:
     Its records go under .genflows/. The console shows the flow's own plain lines; Prefect's, tracebacks among them,
     go to its server alone (PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=INFO shows them).
     """
+    workspace.private.mkdir(parents=True, exist_ok=True)  # Prefect makes its own folder, and none above it
     for name, value in {
         "PREFECT_HOME": str(workspace.private / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

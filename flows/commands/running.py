@@ -115,7 +115,7 @@ def _print_json(workspace: Workspace, there: "Standing") -> None:
 
 def _show(workspace: Workspace, there: "Standing") -> None:
     from flows import status
-    from flows.terminal import table
+    from flows.terminal import age, table
 
     rows = [
         (
@@ -123,12 +123,12 @@ def _show(workspace: Workspace, there: "Standing") -> None:
             str(part.pid or "-"),
             part.url or "-",
             _health(part),
-            _when(_moment(part.since)),
+            age(_moment(part.since)),
             str(len(part.restarts)),
         )
         for part in there.parts
     ]
-    table(("what", "pid", "url", "state", "since", "restarts"), rows, numbers=("pid", "restarts"))
+    table(("what", "pid", "url", "state", "for", "restarts"), rows, numbers=("pid", "restarts"))
     print(f"\nschedule  {there.options['--cron']}")
     found = status.retrains(workspace, there)
     if found is None:

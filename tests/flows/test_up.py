@@ -246,15 +246,21 @@ class Upped:
 
 
 @pytest.fixture
-def upped(tmp_path: Path) -> Iterator[Upped]:
+def idle(tmp_path: Path) -> Iterator[Upped]:
+    """Nothing is up; whatever a test brings up is ended."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         prefect, mlflow = one.getsockname()[1], two.getsockname()[1]
-    upped = Upped(make_toy(tmp_path / "toy", WAITING), prefect, mlflow)
-    (upped.toy.root / "awake").touch()
-    came = upped.up()
+    idle = Upped(make_toy(tmp_path / "toy", WAITING), prefect, mlflow)
+    yield idle
+    idle("down")
+
+
+@pytest.fixture
+def upped(idle: Upped) -> Upped:
+    """All is up, and the schedule does not fire."""
+    came = idle.up()
     assert came.returncode == 0, came.stdout + came.stderr
-    yield upped
-    upped("down")
+    return idle
 
 
 def test_up_then_down(upped: Upped) -> None:
@@ -293,6 +299,7 @@ def test_up_then_down(upped: Upped) -> None:
 def test_each_part_comes_back_and_nothing_survives_the_supervisor(upped: Upped) -> None:
     for name in upped.parts():
         upped.kill(name)
+    for name in upped.parts():
         assert upped.restarted(name, 1), name
     found = standing.read(upped.toy)
     assert found
@@ -304,49 +311,42 @@ def test_each_part_comes_back_and_nothing_survives_the_supervisor(upped: Upped) 
 
 
 @pytest.mark.long
-def test_a_retrain_survives_the_server_that_recorded_it(upped: Upped) -> None:
-    begun, awake = upped.toy.root / "begun", upped.toy.root / "awake"
-    assert upped("down").returncode == 0
-    awake.unlink()
-    assert upped.up("* * * * *").returncode == 0
+def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
+    begun, awake = idle.toy.root / "begun", idle.toy.root / "awake"
+    assert idle.up("* * * * *").returncode == 0
     assert eventually(begun.exists, seconds=120)
-    runner, retrain = upped.parts()["schedule"].pid, upped.status()["retrains"]["running"]
-    assert retrain
-    upped.kill("Prefect server")
-    assert upped.restarted("Prefect server", 1)
+    runner = idle.parts()["schedule"]
+    assert idle.status()["retrains"]["running"]
+    idle.kill("Prefect server")
+    assert idle.restarted("Prefect server", 1)
     awake.touch()
-    assert eventually(lambda: _last(upped), seconds=120)
-    assert _last(upped)["outcome"] == "Completed"
-    assert upped.parts()["schedule"].pid == runner
-    assert upped.parts()["schedule"].restarts == ()
+    assert eventually(lambda: _last(idle), seconds=120)
+    assert _last(idle)["outcome"] == "Completed"
+    assert (idle.parts()["schedule"].process, idle.parts()["schedule"].restarts) == (runner.process, ())
 
 
-def _last(upped: Upped) -> dict[str, str]:
+def _last(idle: Upped) -> dict[str, str]:
     """What became of the last retrain; empty where none has ended."""
-    retrains = upped.status()["retrains"] or {}
+    retrains = idle.status()["retrains"] or {}
     return retrains.get("last") or {}
 
 
-def test_what_does_not_come_up_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        upped = Upped(make_toy(tmp_path / "toy"), one.getsockname()[1], two.getsockname()[1])
-    upped.toy.private.mkdir()
-    (upped.toy.private / "mlflow.db").write_text("no database " * 1000)
-    came = upped.up()
+def test_what_does_not_come_up_is_told_and_leaves_nothing(idle: Upped) -> None:
+    idle.toy.private.mkdir()
+    (idle.toy.private / "mlflow.db").write_text("no database " * 1000)
+    came = idle.up()
     assert came.returncode == 1
     assert "MLflow server did not come up" in came.stderr
     assert "mlflow-server.log" in came.stderr
-    assert upped.gone()
+    assert idle.gone()
 
 
-def test_sigterm_in_the_foreground_ends_cleanly(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        upped = Upped(make_toy(tmp_path / "toy"), one.getsockname()[1], two.getsockname()[1])
-    command = [*GENFLOWS, "up", "--foreground", "--cron", NEVER, *upped.options]
-    with subprocess.Popen(command, cwd=upped.toy.root, env=environment(ROOT), stdout=subprocess.PIPE) as process:
+def test_sigterm_in_the_foreground_ends_cleanly(idle: Upped) -> None:
+    command = [*GENFLOWS, "up", "--foreground", "--cron", NEVER, *idle.options]
+    with subprocess.Popen(command, cwd=idle.toy.root, env=environment(ROOT), stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert b"Prefect server: starting" in process.stdout.readline()
         process.terminate()
         process.communicate(timeout=60)
     assert process.returncode == 0
-    assert upped.gone()
+    assert idle.gone()

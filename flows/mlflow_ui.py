@@ -67,7 +67,8 @@ def serve(workspace: Workspace, port: int) -> None:
 def _environment() -> dict[str, str]:
     """This one's, in which MLflow's process finds this code and knows whom to leave with."""
     code = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(code), orphan.DRIVER: orphan.this_process()}
+    quiet = {"MLFLOW_UVICORN_OPTS": "--no-access-log"}  # `genflows up` asks every few seconds, for months
+    return {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(code), orphan.DRIVER: orphan.this_process()}
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

@@ -35,18 +35,8 @@ def serve(workspace: Workspace, port: int) -> None:
     if not free(port):
         raise UserError(f"Port {port} is in use. Try another: `genflows ui --port {port + 1}`.")
     print(f"MLflow: http://{LOOPBACK}:{port} (Ctrl-C ends it)", flush=True)
-    command = [
-        sys.executable,
-        "-m",
-        "flows.mlflow_ui",
-        "server",
-        "--host",
-        LOOPBACK,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-m", "flows.mlflow_ui", "server"]
+    command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     artifacts = (workspace.private.resolve() / "artifacts").as_uri()
     command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts]
     # Pages of other origins must not reach it through the browser (DNS rebinding).

@@ -331,8 +331,8 @@ def _last(idle: Upped) -> dict[str, str]:
     return retrains.get("last") or {}
 
 
+@pytest.mark.long
 def test_what_does_not_come_up_is_told_and_leaves_nothing(idle: Upped) -> None:
-    idle.toy.private.mkdir()
     (idle.toy.private / "mlflow.db").write_text("no database " * 1000)
     came = idle.up()
     assert came.returncode == 1

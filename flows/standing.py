@@ -1,10 +1,11 @@
 """What `genflows up` keeps running in a workspace, as its supervisor writes it down for all who ask."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gen import files, orphan
 from gen.errors import BusyError, UserError
@@ -72,9 +73,9 @@ def write(workspace: Workspace, standing: Standing) -> None:
 
 def read(workspace: Workspace) -> Standing | None:
     """How things stand; None where no supervisor lives, whatever a dead one has left behind."""
-    if not held(workspace) or not _file(workspace).exists():
+    found = _written(workspace) if held(workspace) else None
+    if found is None:
         return None
-    found = files.read_json(_file(workspace))
     try:
         parts = tuple(Part(**{**part, "restarts": tuple(part["restarts"])}) for part in found.pop("parts"))
         return Standing(**found, parts=parts)
@@ -98,9 +99,8 @@ def held(workspace: Workspace) -> bool:
 
 def survivors(workspace: Workspace) -> tuple[str, ...]:
     """The parts that a supervisor which was killed has left behind: they are leaving, and need some seconds."""
-    if held(workspace) or not _file(workspace).exists():
-        return ()
-    parts = files.read_json(_file(workspace))["parts"]
+    found = None if held(workspace) else _written(workspace)
+    parts = found["parts"] if found else ()
     return tuple(part["name"] for part in parts if part["process"] and orphan.runs(part["process"]))
 
 
@@ -123,6 +123,14 @@ def clear(workspace: Workspace) -> None:
 def now() -> str:
     """This moment in UTC (ISO 8601)."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _written(workspace: Workspace) -> dict[str, Any] | None:
+    """What the supervisor has written; it takes that away when it ends."""
+    try:
+        return dict(json.loads(_file(workspace).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
 
 
 def _file(workspace: Workspace) -> Path:

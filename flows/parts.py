@@ -52,9 +52,7 @@ def build(workspace: Workspace, options: Options, sockets: contextlib.ExitStack)
         os.environ[notices.ADDRESS] = options.notify
     api = prefect_elsewhere()
     if api:
-        first: Looked = Looked(
-            PREFECT, without_secrets(api).removesuffix("/api"), lambda: answers(f"{api.rstrip('/')}/health")
-        )
+        first = _elsewhere(PREFECT, api)
     else:
         # It stays open when the server dies: who asks meanwhile waits for the next one, instead of being refused.
         bound = sockets.enter_context(socket.create_server((LOOPBACK, options.prefect_port)))
@@ -63,7 +61,12 @@ def build(workspace: Workspace, options: Options, sockets: contextlib.ExitStack)
     return (first, _mlflow(workspace, options.mlflow_port), _schedule(workspace, options.cron, api))
 
 
-def _prefect(workspace: Workspace, bound: socket.socket) -> Kept:
+def _elsewhere(name: str, url: str) -> Looked:
+    shown = without_secrets(url).rstrip("/").removesuffix("/api")
+    return Looked(name, shown, lambda: answers(f"{url.rstrip('/')}/health"))
+
+
+def _prefect(workspace: Workspace, bound: socket.socket) -> Looked:
     url = server.address(bound)
 
     def launch(output: BinaryIO) -> Process:
@@ -76,7 +79,7 @@ def _prefect(workspace: Workspace, bound: socket.socket) -> Kept:
 def _mlflow(workspace: Workspace, port: int) -> Looked:
     elsewhere = mlflow_elsewhere()
     if elsewhere:
-        return Looked(MLFLOW, without_secrets(elsewhere), lambda: answers(f"{elsewhere.rstrip('/')}/health"))
+        return _elsewhere(MLFLOW, elsewhere)
     url = f"http://{LOOPBACK}:{port}"
 
     def launch(output: BinaryIO) -> Process:

@@ -89,6 +89,7 @@ def detached(workspace: Workspace, options: parts.Options) -> Standing:
             stderr=output,
             start_new_session=True,  # closing the terminal does not end it
         )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this one now wants none of it
     try:
         return _wait(workspace, process, log)
     except BaseException:

@@ -24,6 +24,13 @@ class Encoder(encoder.Encoder):
         trunk = nn.Sequential(nn.Flatten(), *_hidden([math.prod(shape), *widths]))
         super().__init__(trunk, widths[-1], latent_dim, context)
 
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """As of every encoder, by intensities from 0 to 1, as both papers have them.
+
+        Of [-1, 1] the black that most pixels are would be the largest part of every sum, and tanh nearly flat there.
+        """
+        return super().forward(images.add(1).mul(0.5))
+
 
 class Decoder(nn.Module):
     """Latents [N, latent_dim] to the likelihood's parameter for each pixel, [N, *shape], without an activation."""

@@ -152,4 +152,7 @@ def shown(name: str, what: str, minutes: float, cpu: float, images: int, measure
 
 
 if __name__ == "__main__":
-    main(Workspace(Path(sys.argv[1])), [float(minutes) for minutes in sys.argv[2:]] or [3, 10])
+    if len(sys.argv) > 1:
+        main(Workspace(Path(sys.argv[1])), [float(minutes) for minutes in sys.argv[2:]] or [3, 10])
+    else:
+        print("Nothing was measured: name a folder to keep the prepared images in.")

@@ -132,6 +132,7 @@ def test_a_search_stops_what_is_bad_and_writes_the_best(made: Workspace, here: H
     assert not list(made.private.glob("trials/*/runs/evaluate/*")), "nobody looks at `report`"
 
 
+@pytest.mark.long
 @needs_optuna
 def test_what_is_proposed_twice_is_trained_once(made: Workspace, here: Here) -> None:
     said = here.done(made, "sweep", "--model", "vae", "--search", "images=64,32", "--trials", "6")

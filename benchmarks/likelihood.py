@@ -2,9 +2,8 @@
 
 `python benchmarks/likelihood.py [MINUTES] [CODES]` trains each for about so many minutes (10) on the CPU, one thread
 unless OMP_NUM_THREADS says otherwise: the first seconds are timed, and the rate falls over the images that fit. All
-images of the test set are measured, by at most CODES codes of each: the 5000 of a published figure take a quarter of an
-hour. MNIST comes from the folder that GENFLOWS_MIRROR names; without it nothing is measured. Prints a table and, last,
-one line of JSON.
+images of the test set are measured, by at most CODES codes of each, else by those of the published figures. MNIST comes
+from the folder that GENFLOWS_MIRROR names; without it nothing is measured. Prints a table and, last, one line of JSON.
 """
 
 import json

@@ -16,6 +16,7 @@ from gen import files, mlmodel, untrusted
 from gen.classes import Classes
 from gen.errors import UserError
 from gen.families import FAMILIES
+from gen.plane import Box
 from gen.strict import Strict
 from gen.untrusted import refused
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from gen.families.base import Sampler
     from gen.images import Pixels
-    from gen.plane import Box
 
 WEIGHTS = "model.safetensors"
 CRITICS = "critics.safetensors"
@@ -54,14 +54,6 @@ TYPES = {"F32": "float32", "I64": "int64"}
 """Types of the tensors of our networks, as safetensors and as torch calls them."""
 
 
-class Square(Strict):
-    """The fields of a gen.plane.Box."""
-
-    x: Annotated[float, Field(allow_inf_nan=False)]
-    y: Annotated[float, Field(allow_inf_nan=False)]
-    half: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
 class Config(Strict):
     """What config.json holds: all that is needed to build the network that the weights fit."""
 
@@ -74,8 +66,8 @@ class Config(Strict):
     config: dict[str, Any]
     classes: Classes | None = None
     """What a conditional model knows of them; the key is missing in all others."""
-    box: Square | None = None
-    """Of a model of points: the part of the plane that its [-1, 1] stands for (gen.plane.Box)."""
+    box: Box | None = None
+    """Of a model of points: the part of the plane that its [-1, 1] stands for."""
 
 
 def verify(folder: Path, beside: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -189,7 +181,7 @@ class Published:
     device: str
     classes: Classes | None = field(default=None, kw_only=True)
     """Those that it makes images of as asked; None where it knows none."""
-    box: "Box | None" = field(default=None, kw_only=True)
+    box: Box | None = field(default=None, kw_only=True)
     """Where it makes points: what they are mapped back to the plane with."""
 
     @property
@@ -281,7 +273,6 @@ def load(folder: Path, device: str = "cpu", beside: frozenset[str] = frozenset()
     from safetensors import SafetensorError
 
     from gen import families
-    from gen.plane import Box
 
     try:
         block = families.parse_block(config["config"], "config")

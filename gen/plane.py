@@ -4,13 +4,14 @@ Stored points are float32 [N, 1, 1, 2] in [-1, 1]; a box says which part of the 
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from gen.images import Pixels
 from gen.patterns import Points
+from gen.strict import Strict
 
 ROOM = 0.9
 """Of [-1, 1], what the points take: a generator that ends in a tanh reaches them all."""
@@ -22,15 +23,14 @@ BEHIND, IN_FRONT = (190, 205, 225), (200, 60, 20)
 """Colours (RGB) of the points behind, and of those in front."""
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(Strict):
     """The square of the plane that is mapped to [-1, 1]."""
 
-    x: float
+    x: float = Field(allow_inf_nan=False)
     """Of its centre."""
-    y: float
+    y: float = Field(allow_inf_nan=False)
     """Of its centre."""
-    half: float
+    half: float = Field(gt=0, allow_inf_nan=False)
     """Half of its side."""
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Box:
         # 0 is added for -0 to be 0.
         x, y = (round(float(middle), digits) + 0.0 for middle in (low + high) / 2)
         # One step for what rounding moves the centre by.
-        return cls(x, y, round((math.ceil(half * 10.0**digits) + 1) / 10.0**digits, digits))
+        return cls(x=x, y=y, half=round((math.ceil(half * 10.0**digits) + 1) / 10.0**digits, digits))
 
     def inside(self, points: Points) -> Pixels:
         """Points of the plane [N, 2] as they are stored: float32 [N, 1, 1, 2], in [-1, 1] where they lie in the box."""

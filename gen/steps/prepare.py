@@ -1,6 +1,5 @@
 """prepare@DATASET: a snapshot in, square images of one size in shards with their splits and a profile out."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -180,7 +179,7 @@ def _profile(snapshot: Snapshot, dataset: Dataset, sheet: pd.DataFrame) -> dict[
 
 def _of_points(snapshot: Snapshot) -> dict[str, Any]:
     """What else there is to know of points."""
-    return {"box": asdict(_box(snapshot)), "distribution": snapshot.summary.get("distribution")}
+    return {"box": _box(snapshot).model_dump(), "distribution": snapshot.summary.get("distribution")}
 
 
 def _spread(values: "pd.Series[int]") -> dict[str, float]:

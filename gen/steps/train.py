@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -298,6 +298,6 @@ def _publish(folder: Path, published: Published, training: Training) -> None:
             "shape": list(published.shape),
             "config": config.model_dump(),
             **({"classes": classes.model_dump()} if classes else {}),
-            **({"box": asdict(published.box)} if published.box else {}),
+            **({"box": published.box.model_dump()} if published.box else {}),
         },
     )

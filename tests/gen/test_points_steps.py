@@ -128,7 +128,7 @@ def test_a_champion_of_another_box_is_not_measured_in_this_one(made: tuple[Works
     prepared = Prepared(workspace.prepared("ring"))
     held = Reference.load(workspace.reference("ring"), workspace.features("ring"))
     challenger = measured(made, 8)[1]
-    champion = replace(challenger, box=Box(0.0, 0.0, 50.0))
+    champion = replace(challenger, box=Box(x=0.0, y=0.0, half=50.0))
     settings = params.judge.model_copy(update={"samples": 256})
     contenders = Contender(challenger, "new"), Contender(champion, "old")
     verdict = judge(*contenders, prepared, held, settings, Standard(level=0.02, effect=0.1))

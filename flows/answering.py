@@ -25,12 +25,16 @@ def answers(url: str) -> bool:
         return False
 
 
-def ask(url: str, query: dict[str, Any] | None = None) -> Any:
-    """The JSON that it answers, to a POST where there is a query. Raises OSError or ValueError."""
+def ask(url: str, query: Any = None) -> Any:
+    """The JSON that it answers, to a POST where there is a query; None where it answers nothing.
+
+    Raises OSError or ValueError.
+    """
     data = None if query is None else json.dumps(query).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310
     with _opener(url).open(request, timeout=PATIENCE) as answer:
-        return json.load(answer)
+        said = answer.read()
+        return json.loads(said) if said else None
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import stages, versions
+from flows import stored, versions, worktree
 from gen.config import Params
 from gen.workspace import Workspace
 
@@ -45,8 +45,8 @@ def heaps(workspace: Workspace, params: Params) -> list[Heap]:
         "trials: models that were trained beside the pipeline": [private / "trials"],
         "left-overs: of processes that died while they wrote": list(_leftovers(workspace)),
         "old runs: of models and datasets that params.yaml no longer names": list(_old(workspace, params)),
-        "old versions: in DVC's cache, of what nothing names any more": stages.unused(
-            workspace, _versions(workspace, params)
+        "old versions: in DVC's cache, of what nothing names any more": stored.unused(
+            workspace, _versions(workspace, params) | worktree.used(workspace)
         ),
     }
     made = (_heap(what, [path for path in paths if path.exists()]) for what, paths in found.items())

@@ -37,7 +37,7 @@ EPILOG = (
 COMMANDS = {
     "Pipeline": (
         pipeline.retrain,
-        pipeline.schedule,
+        running.schedule,
         pipeline.ingest,
         pipeline.extractor,
         pipeline.start,

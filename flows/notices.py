@@ -5,6 +5,7 @@ import os
 import socket
 import urllib.request
 
+from flows import delivery
 from flows.outcome import Outcome
 from gen.workspace import Workspace
 
@@ -14,11 +15,18 @@ ADDRESS = "GENFLOWS_NOTIFY"
 Not a flow's parameter: a webhook's URL is a secret, and parameters are stored and shown by Prefect."""
 
 
-def text(workspace: Workspace, outcome: Outcome) -> str | None:
-    """What to say of a retrain; None where nobody needs to look."""
-    if outcome.stopped or not (outcome.failed or outcome.undecided):
+def text(workspace: Workspace, outcome: Outcome, saved: str | None = None) -> str | None:
+    """What to say of a retrain, with the table of all models; None where nobody needs to look.
+
+    `saved` is the name of the experiment that it was saved as.
+    """
+    if outcome.stopped or not (outcome.failed or outcome.undecided or outcome.promoted):
         return None
-    return _about(workspace, "failed" if outcome.failed else "is undecided", outcome.summary)
+    what = "failed" if outcome.failed else "is undecided" if outcome.undecided else "promoted a new champion"
+    report = workspace.home / workspace.report.name if saved is None else workspace.private / workspace.report.name
+    links = [f"Report: {report}"] if report.exists() else []
+    links += [f"Experiment: {saved}"] if saved else []
+    return "\n\n".join([_about(workspace, what, outcome.summary), delivery.table(workspace), *links])
 
 
 def failure(workspace: Workspace, reason: str) -> str:
@@ -26,8 +34,14 @@ def failure(workspace: Workspace, reason: str) -> str:
     return _about(workspace, "failed", reason)
 
 
+def crash(workspace: Workspace, times: int) -> str:
+    """What to say when retrains were killed, by the next one."""
+    often = "the one before" if times == 1 else f"the last {times}"
+    return _about(workspace, "goes on", f"{often} crashed (was killed, or its machine was), and left its checkpoints.")
+
+
 def _about(workspace: Workspace, what: str, why: str) -> str:
-    return f"Retrain of {workspace.root.name} on {socket.gethostname()} {what}: {why}"
+    return f"Retrain of {workspace.home.name} on {socket.gethostname()} {what}: {why}"
 
 
 def address() -> str | None:

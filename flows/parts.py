@@ -15,6 +15,7 @@ from flows.answering import answers
 from flows.environment import child_environment, prefect_environment
 from flows.mlflow_ui import LOOPBACK
 from flows.supervisor import Kept, Looked, Process
+from flows.when import When
 from gen import files, orphan
 from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
@@ -31,7 +32,7 @@ LEAVING = 60.0
 class Options:
     """What to bring up."""
 
-    cron: str
+    when: When
     prefect_port: int
     mlflow_port: int
     notify: str | None
@@ -39,7 +40,7 @@ class Options:
 
     def shown(self) -> dict[str, str]:
         """What makes two calls the same, by the option or variable that says it; of a secret a digest."""
-        ours = {"--cron": self.cron}
+        ours = self.when.options
         ours |= _named("PREFECT_API_URL", prefect_elsewhere()) or {"--prefect-port": str(self.prefect_port)}
         ours |= _named("MLFLOW_TRACKING_URI", mlflow_elsewhere()) or {"--mlflow-port": str(self.mlflow_port)}
         return ours | ({"--notify": files.sha256(self.notify.encode())[:12]} if self.notify else {})
@@ -58,7 +59,7 @@ def build(workspace: Workspace, options: Options, sockets: contextlib.ExitStack)
         bound = sockets.enter_context(socket.create_server((LOOPBACK, options.prefect_port)))
         first = _prefect(workspace, bound)
         api = server.address(bound)
-    return (first, _mlflow(workspace, options.mlflow_port), _schedule(workspace, options.cron, api))
+    return (first, _mlflow(workspace, options.mlflow_port), _schedule(workspace, options.when, api))
 
 
 def _elsewhere(name: str, url: str) -> Looked:
@@ -88,11 +89,11 @@ def _mlflow(workspace: Workspace, port: int) -> Looked:
     return Kept(MLFLOW, url, logs(workspace) / "mlflow-server.log", launch, lambda _: answers(f"{url}/health"))
 
 
-def _schedule(workspace: Workspace, cron: str, api: str) -> Kept:
+def _schedule(workspace: Workspace, when: When, api: str) -> Kept:
     said = workspace.private / standing.SCHEDULE
 
     def launch(output: BinaryIO) -> Process:
-        return _command(workspace, output, {"PREFECT_API_URL": api}, "schedule", "--cron", cron)
+        return _command(workspace, output, {"PREFECT_API_URL": api}, "schedule", *when.arguments)
 
     def serves(process: Process) -> bool:
         """Whether Prefect knows the schedule by now; from then on it is well while it lives."""

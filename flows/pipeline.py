@@ -30,7 +30,7 @@ from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
 from flows.slots import slots
 from flows.stages import Orchestration, Say, Stage
-from gen import config, files, orphan
+from gen import config, files
 from gen.errors import describe
 from gen.tracking.groups import Group
 from gen.workspace import Workspace
@@ -50,8 +50,9 @@ def drive(workspace: Workspace, server: Server, *, ingest: bool, notify: str | N
 
     @flow(name="retrain", persist_result=False)
     def here(workspace: str) -> State[Any]:
-        outcomes.append(_Retrain(Workspace(Path(workspace)), say).run(ingest=ingest, notify=notify))
-        return _state(outcomes[0])
+        outcomes.append(Retrain(Workspace(Path(workspace)), say).run(ingest=ingest))
+        tell(notify, notices.text(Workspace(Path(workspace)), outcomes[0]), say)
+        return ending(outcomes[0])
 
     prefect_settings: dict[Any, Any] = {PREFECT_API_URL: server.url}
     if server.process:
@@ -65,23 +66,13 @@ def drive(workspace: Workspace, server: Server, *, ingest: bool, notify: str | N
     return outcomes[0]
 
 
-@flow(name="retrain", persist_result=False)
-def scheduled(workspace: str) -> State[Any]:
-    """The same, as a schedule starts it: in a process of its own, with a server that is there already."""
-    orphan.watch()
-    place, say = Workspace(Path(workspace)), partial(print, flush=True)
-    try:
-        with stages.exclusive(place):
-            return _state(_Retrain(place, say).run(notify=notices.address()))
-    except Exception as error:
-        _notify(notices.address(), notices.failure(place, describe(error) or repr(error)), say)
-        raise
+def ending(outcome: Outcome, saved: str | None = None) -> State[Any]:
+    """How Prefect shows a retrain. What is unsent is no failure: the next retrain sends it.
 
-
-def _state(outcome: Outcome) -> State[Any]:
-    """How Prefect shows a retrain. What is unsent is no failure: the next retrain sends it."""
+    `saved` is the name of the experiment that it was saved as.
+    """
     kind = Cancelled if outcome.stopped else Failed if outcome.failed else Completed
-    return kind(message=outcome.summary)
+    return kind(message=f"{outcome.summary} Experiment {saved}." if saved else outcome.summary)
 
 
 def _flush() -> None:
@@ -90,7 +81,7 @@ def _flush() -> None:
     APILogWorker.drain_all(timeout=20)
 
 
-class _Retrain:
+class Retrain:
     """One retrain: its tasks, and the ledger of what became of them."""
 
     def __init__(self, workspace: Workspace, say: Say) -> None:
@@ -113,7 +104,7 @@ class _Retrain:
         self.group = Group("retrain", uuid.uuid4().hex, datetime.now(UTC))
         self.slots = threading.BoundedSemaphore(slots(self.params.machine))
 
-    def run(self, *, ingest: bool = True, notify: str | None = None) -> Outcome:
+    def run(self, *, ingest: bool = True) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""
         with self.stop.on_signals():
             if ingest:
@@ -128,7 +119,6 @@ class _Retrain:
         plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
         delivery.conclude(self.workspace, self.group, result, self.say)
-        _notify(notify, notices.text(self.workspace, result), self.say)
         return result
 
     def _take_snapshots(self) -> None:
@@ -277,7 +267,7 @@ class _Retrain:
         return "ran"
 
 
-def _notify(address: str | None, message: str | None, say: Say) -> None:
+def tell(address: str | None, message: str | None, say: Say) -> None:
     """Tell somebody, where it is wished and needed. That nobody hears it is no failure of the retrain."""
     if address is None or message is None:
         return

@@ -1,20 +1,17 @@
-"""The pipeline's graph as DVC sees it, and the only place that calls DVC."""
+"""The pipeline's graph as DVC sees it, and its stages as DVC runs them."""
 
 import contextlib
-import logging
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from flows import children
-from flows.environment import child_environment, site_cache
+from flows.environment import child_environment
+from flows.repository import repository
 from gen import files
 from gen.errors import BadParamsError, BusyError, UserError
 from gen.strict import Strict, parse
@@ -72,8 +69,8 @@ class Change:
 
 def graph(workspace: Workspace) -> dict[str, Stage]:
     """All stages of dvc.yaml by their address, predecessors first. Raises UserError when DVC cannot read it."""
-    with _repository(workspace) as repository:
-        return _stages(repository)
+    with repository(workspace) as opened:
+        return _stages(opened)
 
 
 def changed(workspace: Workspace) -> dict[str, Change]:
@@ -81,11 +78,11 @@ def changed(workspace: Workspace) -> dict[str, Change]:
 
     Raises BusyError while another DVC works on the same files.
     """
-    with _repository(workspace) as repository:
-        told = repository.status()
+    with repository(workspace) as opened:
+        told = opened.status()
         return {
             _address(stage): _change(stage, told[stage.addressing])
-            for stage in repository.index.stages
+            for stage in opened.index.stages
             if stage.cmd and stage.addressing in told
         }
 
@@ -125,93 +122,6 @@ def run_step(workspace: Workspace, step: str, name: str, stop: children.Stop, sa
         say(line)
 
 
-def add(workspace: Workspace, path: Path) -> str:
-    """Version a file or folder (`dvc add`); returns the digest that DVC gave it."""
-    with _repository(workspace) as repository:
-        (stage,) = repository.add(str(path))
-        return str(stage.outs[0].hash_info.value)
-
-
-def checkout(workspace: Workspace, path: Path) -> None:
-    """Bring `path` back to what its pointer says. Raises UserError when DVC's cache does not hold it."""
-    with _repository(workspace) as repository:
-        repository.checkout([str(path)], force=True)
-
-
-def pointer(path: Path) -> Path:
-    """The small file that stands in git for what `dvc add` versions at `path`."""
-    return path.with_name(f"{path.name}.dvc")
-
-
-def digest_in(text: str) -> str | None:
-    """The digest that a pointer's text names; None where it is no pointer."""
-    try:
-        return str(YAML(typ="safe").load(text)["outs"][0]["md5"])
-    except (YAMLError, TypeError, LookupError):
-        return None
-
-
-def restore(workspace: Workspace, path: Path, digest: str) -> None:
-    """Make `path` hold the version `digest` again, its pointer included.
-
-    Raises UserError when DVC's cache does not hold that version; nothing is changed then.
-    """
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.meta import Meta
-
-    with _repository(workspace) as repository:
-        # First of all: DVC's checkout removes what is there before it finds out that the cache holds nothing else.
-        for name in _tree(repository, digest).values():
-            if not repository.cache.local.exists(name):
-                raise _lost(digest)
-        stage = repository.stage.load_one(str(pointer(path)))
-        # Sizes are put right by `add` below; standing there, they keep the order of the pointer's lines.
-        stage.outs[0].hash_info, stage.outs[0].meta = HashInfo("md5", digest), Meta(isdir=True, size=0, nfiles=0)
-        stage.dump()
-    checkout(workspace, path)
-    add(workspace, path)
-
-
-def cached(workspace: Workspace, digest: str, name: str) -> Path:
-    """Where DVC's cache holds one file of a versioned folder. To be read only. Raises UserError when it does not."""
-    with _repository(workspace) as repository:
-        path = Path(repository.cache.local.oid_to_path(_tree(repository, digest)[name]))
-    if not path.exists():
-        raise _lost(digest)
-    return path
-
-
-def unused(workspace: Workspace, keep: Collection[str]) -> list[Path]:
-    """Files of DVC's cache that nothing here and no commit names, nor any of the versioned folders in `keep`."""
-    with _repository(workspace) as repository:
-        infos = set().union(*repository.used_objs(all_commits=True).values())
-        used = {str(info.value) for info in infos} | set(keep)
-        for folder in [name for name in used if name.endswith(".dir")]:
-            with contextlib.suppress(UserError):
-                used |= set(_tree(repository, folder).values())
-        cache = repository.cache.local
-        return [Path(cache.oid_to_path(name)) for name in sorted(cache.all()) if name not in used]
-
-
-def _tree(repository: "Repo", digest: str) -> dict[str, str]:
-    """The digests of the files of a versioned folder, by their relative path."""
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.tree import Tree
-
-    try:
-        tree = Tree.load(repository.cache.local, HashInfo("md5", digest))
-    except FileNotFoundError:
-        raise _lost(digest) from None
-    return {"/".join(key): str(info.value) for key, _, info in tree}
-
-
-def _lost(digest: str) -> UserError:
-    return UserError(
-        f"DVC's cache does not hold all of the version {digest}. Bring it back with `dvc fetch` from the remote that "
-        "has it; without one the version is gone. Nothing was changed."
-    )
-
-
 @contextlib.contextmanager
 def exclusive(workspace: Workspace, *, wait: bool = False) -> Iterator[None]:
     """Be the only one who retrains, ingests or restores in a workspace. Raises BusyError unless `wait`."""
@@ -226,38 +136,10 @@ def exclusive(workspace: Workspace, *, wait: bool = False) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _repository(workspace: Workspace) -> "Iterator[Repo]":
-    """DVC's view of the workspace, its complaints told as one paragraph."""
-    from dvc.exceptions import DvcException
-    from dvc.lock import LockError
-    from dvc.repo import Repo
-
-    logging.getLogger("dvc").setLevel(logging.ERROR)  # its progress bars too: they follow the level
-    settings = {"core": {"site_cache_dir": str(site_cache(workspace)), "analytics": False}}
-    try:
-        with Repo(str(workspace.root), config=settings) as repository:
-            yield repository
-    except LockError as error:
-        raise BusyError(f"DVC is at work in {workspace.root} already: {_flat(error)}") from None
-    except DvcException as error:
-        raise UserError(f"DVC cannot go on in {workspace.root}: {_flat(error)}") from None
-
-
-def _flat(error: BaseException) -> str:
-    """An error and what led to it, as one paragraph."""
-    parts: list[str] = []
-    cause: BaseException | None = error
-    while cause:
-        parts.append(" ".join(str(cause).split()))
-        cause = cause.__cause__
-    return ": ".join(dict.fromkeys(part for part in parts if part))
-
-
-def _stages(repository: "Repo") -> dict[str, Stage]:
+def _stages(opened: "Repo") -> dict[str, Stage]:
     import networkx
 
-    network = repository.index.graph  # its edges lead from a stage to what it depends on
+    network = opened.index.graph  # its edges lead from a stage to what it depends on
     # By name among equals: the order is the same on every machine.
     order = networkx.lexicographical_topological_sort(
         network.reverse(), key=lambda stage: f"{stage.path_in_repo}:{getattr(stage, 'name', '')}"

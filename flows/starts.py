@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from flows import stages
+from flows import stored
 from flows.stages import Say
 from gen import pin
 from gen.config import Params
@@ -22,7 +22,7 @@ def move(workspace: Workspace, params: Params, name: str, say: Say = print) -> s
     from gen.steps.start import start
 
     start(workspace, params, name, say)
-    return stages.add(workspace, workspace.start(name))
+    return stored.add(workspace, workspace.start(name))
 
 
 def follow(workspace: Workspace, params: Params, name: str, say: Say = print, *, moves: Moves = "with images") -> bool:
@@ -51,17 +51,17 @@ def follow(workspace: Workspace, params: Params, name: str, say: Say = print, *,
                 f"`genflows start {name}` takes it."
             )
     # Also what was there: a process may have died before it was versioned.
-    stages.add(workspace, folder)
+    stored.add(workspace, folder)
     return moved
 
 
 def _pinned(workspace: Workspace, folder: Path) -> pin.Pin | None:
     """What is pinned, brought back from DVC's cache where only its pointer is here; None where nothing is."""
     if not folder.exists():
-        if not stages.pointer(folder).exists():
+        if not stored.pointer(folder).exists():
             return None
         try:
-            stages.checkout(workspace, folder)
+            stored.checkout(workspace, folder)
         except UserError as error:
             raise UserError(
                 f"The start `{folder.name}` is pinned, but its files are not here. Bring them with `dvc pull`, or pin "

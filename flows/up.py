@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from flows import notices, parts, server, standing, supervisor
+from flows import notices, parts, server, standing, supervisor, worktree
 from flows.answering import answers
 from flows.children import Stop
 from flows.mlflow_ui import LOOPBACK, free
@@ -40,6 +40,7 @@ def check(workspace: Workspace, options: parts.Options) -> None:
     while standing.survivors(workspace) and time.monotonic() < deadline:
         time.sleep(0.2)  # what a killed supervisor has left still holds its ports, for some seconds
     standing.check_unscheduled(workspace)
+    worktree.check(workspace)
     there = (
         ("PREFECT_API_URL", parts.prefect_elsewhere(), "--prefect-port", options.prefect_port),
         ("MLFLOW_TRACKING_URI", parts.mlflow_elsewhere(), "--mlflow-port", options.mlflow_port),
@@ -128,7 +129,7 @@ def difference(there: Standing, options: parts.Options) -> list[str]:
 
 def _command(options: parts.Options) -> list[str]:
     ports = ["--prefect-port", str(options.prefect_port), "--mlflow-port", str(options.mlflow_port)]
-    return [sys.executable, "-m", "flows.cli", "up", "--supervise", "--cron", options.cron, *ports]
+    return [sys.executable, "-m", "flows.cli", "up", "--supervise", *options.when.arguments, *ports]
 
 
 def _environment(options: parts.Options) -> dict[str, str]:

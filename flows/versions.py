@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import stages
+from flows import stages, stored
 from flows.children import Stop
 from flows.stages import Say
 from gen import files, sources
@@ -41,7 +41,7 @@ def ingest(workspace: Workspace, dataset: str, stop: Stop | None = None, say: Sa
     folder = workspace.raw(dataset)
     images = sum(files.read_json(folder / "summary.json")["kept"].values())
     clock = datetime.now(UTC).isoformat(timespec="seconds")
-    version = Version(dataset, stages.add(workspace, folder), images, clock, current=True)
+    version = Version(dataset, stored.add(workspace, folder), images, clock, current=True)
     known = {record["digest"] for record in files.Journal.read(_book(workspace)) if record["dataset"] == dataset}
     if version.digest not in known:
         record = {key: value for key, value in dataclasses.asdict(version).items() if key != "current"}
@@ -73,7 +73,7 @@ def bases(params: Params) -> dict[str, tuple[str, ...]]:
 def extractor(workspace: Workspace, name: str, stop: Stop | None = None, say: Say = print) -> str:
     """Train the extractor `name`, pin it and version it with DVC; returns its DVC digest."""
     stages.run_step(workspace, "extractor", name, stop or Stop(), say)
-    return stages.add(workspace, workspace.extractor(name))
+    return stored.add(workspace, workspace.extractor(name))
 
 
 def imported(workspace: Workspace, params: Params, wanted: "Wanted", *, again: bool = False, say: Say = print) -> str:
@@ -81,13 +81,13 @@ def imported(workspace: Workspace, params: Params, wanted: "Wanted", *, again: b
     from gen.steps.imported import import_extractor
 
     import_extractor(workspace, params, wanted, again=again, say=say)
-    return stages.add(workspace, workspace.extractor(wanted.name))
+    return stored.add(workspace, workspace.extractor(wanted.name))
 
 
 def versions(workspace: Workspace, dataset: str) -> list[Version]:
     """Every version of a dataset, oldest first: those taken here, and those in the git history of its pointer."""
-    pointer = stages.pointer(workspace.raw(dataset))
-    current = stages.digest_in(pointer.read_text(encoding="utf-8")) if pointer.exists() else None
+    pointer = stored.pointer(workspace.raw(dataset))
+    current = stored.digest_in(pointer.read_text(encoding="utf-8")) if pointer.exists() else None
     found = {version.digest: version for version in _committed(workspace, dataset)}
     for record in files.Journal.read(_book(workspace)):
         if record["dataset"] == dataset:
@@ -120,7 +120,7 @@ def difference(workspace: Workspace, dataset: str, old: str, new: str) -> dict[s
     from gen.snapshot import changes, read_index
 
     names = (find(workspace, dataset, beginning).digest for beginning in (old, new))
-    return changes(*(read_index(stages.cached(workspace, digest, "index.csv")) for digest in names))
+    return changes(*(read_index(stored.cached(workspace, digest, "index.csv")) for digest in names))
 
 
 def restore(workspace: Workspace, dataset: str, version: str) -> Version:
@@ -130,7 +130,7 @@ def restore(workspace: Workspace, dataset: str, version: str) -> Version:
     Raises UserError when DVC has its bytes no more; the current version then stays.
     """
     wanted = find(workspace, dataset, version)
-    stages.restore(workspace, workspace.raw(dataset), wanted.digest)
+    stored.restore(workspace, workspace.raw(dataset), wanted.digest)
     return dataclasses.replace(wanted, current=True)
 
 
@@ -140,7 +140,7 @@ def _book(workspace: Workspace) -> Path:
 
 def _committed(workspace: Workspace, dataset: str) -> list[Version]:
     """Versions that the pointer named in commits of the current branch."""
-    pointer = stages.pointer(workspace.raw(dataset)).relative_to(workspace.root).as_posix()
+    pointer = stored.pointer(workspace.raw(dataset)).relative_to(workspace.root).as_posix()
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=workspace.root, capture_output=True, text=True, check=False)  # noqa: S603, S607
@@ -149,7 +149,7 @@ def _committed(workspace: Workspace, dataset: str) -> list[Version]:
     found = []
     for line in git("log", "--format=%H %cI", "--", pointer).splitlines():
         commit, clock = line.split()
-        digest = stages.digest_in(git("show", f"{commit}:./{pointer}"))
+        digest = stored.digest_in(git("show", f"{commit}:./{pointer}"))
         if digest:
             moment = datetime.fromisoformat(clock).astimezone(UTC).isoformat(timespec="seconds")
             found.append(Version(dataset, digest, None, moment))

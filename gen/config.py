@@ -134,6 +134,8 @@ class Retrain(Strict):
     when: Literal["changed", "drifted", "always"] = "changed"
     """When anything that a model is made of changed; the same, but for new images only where they differ from those
     that the champion was trained on; or the same, and as soon as there is another champion to begin from."""
+    busy: Literal["wait", "skip"] = "wait"
+    """What a scheduled retrain does while another one is at work in the workspace."""
 
 
 @dataclass(frozen=True)

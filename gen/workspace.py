@@ -31,8 +31,17 @@ class Workspace:
 
     @property
     def private(self) -> Path:
-        """What belongs to this machine alone: databases, checkpoints, caches, locks."""
-        return self.root / ".genflows"
+        """What belongs to this machine alone: databases, checkpoints, caches, locks.
+
+        A tree that was made of another one (flows.worktree) shares that one's.
+        """
+        folder = self.root / ".genflows"
+        return folder.resolve() if folder.is_symlink() else folder
+
+    @property
+    def home(self) -> Path:
+        """The workspace that its user sees; relative paths of sources begin there."""
+        return self.private.parent
 
     @property
     def report(self) -> Path:

@@ -26,7 +26,7 @@ Notify = Annotated[
     typer.Option(
         metavar="URL|BLOCK",
         envvar="GENFLOWS_NOTIFY",
-        help="Webhook or Prefect block told when a retrain fails or cannot decide.",
+        help="Webhook or Prefect block told when a retrain fails, promotes or cannot decide.",
     ),
 ]
 
@@ -54,21 +54,6 @@ def retrain(
         outcome = run(workspace, ingest=ingest, wait=wait, notify=notify, say=say)
     _show_outcome(workspace, outcome)
     raise typer.Exit(outcome.exit_code)
-
-
-def schedule(
-    cron: Annotated[str, typer.Option(help='When to retrain, e.g. "0 3 * * *" for each night at 3.')],
-    notify: Notify = None,
-) -> None:
-    """Retrain again and again, until Ctrl-C."""
-    workspace, _ = _workspace()
-    _mlflow()
-    from flows.environment import prefect_environment
-
-    prefect_environment(workspace)
-    from flows.deployments import schedule as serve
-
-    serve(workspace, cron, notify=notify)
 
 
 def ingest(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.pipeline import Notify
+from flows.when import When
 from gen.errors import UserError
 from gen.workspace import Workspace
 
@@ -16,11 +17,35 @@ if TYPE_CHECKING:
 DOWN = 5
 """What `status` leaves with where nothing is up."""
 
+Cron = Annotated[str | None, typer.Option(help='When to retrain by the clock, e.g. "0 3 * * *" for each night at 3.')]
+Every = Annotated[str | None, typer.Option(help="Or in intervals: 90m, 6h, 1d.")]
+OnNewData = Annotated[
+    bool, typer.Option("--on-new-data", help="And whenever the folders of images have changed and come to rest.")
+]
 Port = typer.Option(min=1024, max=65535, help="Where it listens on this machine.")
 
 
+def schedule(
+    cron: Cron = None,
+    every: Every = None,
+    on_new_data: OnNewData = False,
+    notify: Notify = None,
+) -> None:
+    """Retrain again and again, until Ctrl-C."""
+    when = When(cron, every, on_new_data)
+    workspace = Workspace.find()
+    from flows.environment import prefect_environment
+
+    prefect_environment(workspace)
+    from flows.deployments import schedule as serve
+
+    serve(workspace, when, notify=notify)
+
+
 def up(
-    cron: Annotated[str, typer.Option(help='When to retrain, e.g. "0 3 * * *" for each night at 3.')],
+    cron: Cron = None,
+    every: Every = None,
+    on_new_data: OnNewData = False,
     prefect_port: Annotated[int, Port] = 4200,
     mlflow_port: Annotated[int, Port] = 5000,
     notify: Notify = None,
@@ -36,7 +61,7 @@ def up(
     from flows import parts, standing
     from flows import up as running
 
-    options = parts.Options(cron, prefect_port, mlflow_port, notify)
+    options = parts.Options(When(cron, every, on_new_data), prefect_port, mlflow_port, notify)
     if supervise:
         running.supervise(workspace, options)
         return
@@ -51,9 +76,9 @@ def up(
     from flows.environment import prefect_environment
 
     prefect_environment(workspace)
-    from flows.deployments import checked, next_firing
+    from flows.timetable import checked, next_firing
 
-    checked(workspace, cron)
+    checked(workspace, options.when)
     running.check(workspace, options)
     if foreground:
         running.foreground(workspace, options)
@@ -62,8 +87,8 @@ def up(
     for part in there.parts:
         elsewhere = "" if part.process else ", started elsewhere and only looked at"
         print(f"{part.name:<15} {part.url or f'retrains {workspace.root}'}{elsewhere}")
-    firing = next_firing(cron)
-    print(f"{'next retrain':<15} {_when(firing) if firing else 'never: that date does not come'}")
+    firing = next_firing(options.when)
+    print(f"{'next retrain':<15} {_when(firing) if firing else _unclocked(options.when)}")
     print("\nIt runs on without this terminal: `genflows status` looks at it, `genflows down` ends it.")
 
 
@@ -129,7 +154,8 @@ def _show(workspace: Workspace, there: "Standing") -> None:
         for part in there.parts
     ]
     table(("what", "pid", "url", "state", "for", "restarts"), rows, numbers=("pid", "restarts"))
-    print(f"\nschedule  {there.options['--cron']}")
+    told = there.options
+    print(f"\nschedule  {When(told.get('--cron'), told.get('--every'), '--on-new-data' in told)}")
     found = status.retrains(workspace, there)
     if found is None:
         print("retrains  not known: Prefect does not answer")
@@ -151,6 +177,10 @@ def _health(part: "Part") -> str:
         return part.health
     seconds = (_moment(part.again) - datetime.now().astimezone()).total_seconds()
     return f"restarting in {max(0, round(seconds))} s"
+
+
+def _unclocked(when: When) -> str:
+    return "as soon as there are new data" if when.new_data else "never: that date does not come"
 
 
 def _moment(text: str) -> datetime:

@@ -60,7 +60,7 @@ def ingest(workspace: Workspace, params: Params, name: str, say: Say = print) ->
 def _places(workspace: Workspace) -> Places:
     mirror = os.environ.get(MIRROR)
     return Places(
-        root=workspace.root,
+        root=workspace.home,
         mirror=Path(mirror).expanduser() if mirror else None,
         downloads=workspace.private / "downloads",
         snapshot=workspace.raw,

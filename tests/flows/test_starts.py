@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import stages, starts
+from flows import starts, stored
 from gen import config, files, pin
 from gen.config import Params
 from gen.errors import UserError
@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fabricated.trained(made, params, model)
         fabricated.evaluated(made, model, value)
     files.write(made.params_file, fabricated.PARAMS.replace("dcgan, init: random", f"dcgan, init: {NAME}"))
-    stages.pointer(made.raw("digits")).unlink()
+    stored.pointer(made.raw("digits")).unlink()
     return made.root
 
 
@@ -63,7 +63,7 @@ def promoted(made: Workspace, model: str) -> str:
 
 def pinned(made: Workspace) -> Pin:
     """What is pinned, which has to be what DVC knows."""
-    assert run(made.root, "dvc", "status", "-q", f"{stages.pointer(made.start(NAME))}").returncode == 0
+    assert run(made.root, "dvc", "status", "-q", f"{stored.pointer(made.start(NAME))}").returncode == 0
     return pin.read(made.start(NAME))
 
 

@@ -1,11 +1,13 @@
 """What a schedule needs is kept running without a terminal, and is gone without a trace when it is asked to be."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,11 +19,13 @@ import psutil
 import pytest
 
 from flows import standing
+from flows.answering import ask
 from flows.mlflow_ui import free
 from flows.parts import Options
 from flows.standing import Part, Standing
 from flows.supervisor import EVERY, LONGEST, MISSES, STEADY, Kept, Looked, pause
 from flows.up import difference
+from flows.when import When
 from gen import files, orphan
 from gen.workspace import Workspace
 from tests.conftest import ROOT, environment
@@ -34,12 +38,25 @@ NEVER = "0 3 29 2 *"
 WAITING = """\
 stages:
   waiting:
-    cmd: echo 1 >> begun; until test -e awake; do sleep 0.2; done; echo 1 > done
+    cmd: python waiting.py
     outs:
       - done
     always_changed: true
 """
 """A retrain that lasts until there is a file `awake`."""
+STEP = """\
+import time
+from pathlib import Path
+from gen import orphan
+
+orphan.watch()
+with Path("begun").open("a") as begun:
+    begun.write("1\\n")
+while not Path("awake").exists():
+    time.sleep(0.2)
+Path("done").write_text("1")
+"""
+"""Its step, which leaves like all of ours when it has lost who started it."""
 
 
 def quiet(_: str) -> None:
@@ -143,7 +160,7 @@ def test_what_was_started_elsewhere_is_only_looked_at() -> None:
 @pytest.fixture
 def there() -> Standing:
     part = Part("dog", orphan.this_process(), None, "dog.log", "healthy", standing.now(), (standing.now(),))
-    options = Options("0 3 * * *", 4200, 5000, "https://hooks.example/secret").shown()
+    options = Options(When("0 3 * * *"), 4200, 5000, "https://hooks.example/secret").shown()
     return Standing(orphan.this_process(), standing.now(), options, "http://127.0.0.1:4200/api", (part,))
 
 
@@ -161,9 +178,9 @@ def test_what_is_written_is_believed_only_while_its_writer_lives(tmp_path: Path,
 
 
 def test_other_options_are_told_and_a_secret_is_not(there: Standing) -> None:
-    same = Options("0 3 * * *", 4200, 5000, "https://hooks.example/secret")
+    same = Options(When("0 3 * * *"), 4200, 5000, "https://hooks.example/secret")
     assert difference(there, same) == []
-    other = replace(same, cron="0 4 * * *", notify="https://hooks.example/another")
+    other = replace(same, when=When("0 4 * * *"), notify="https://hooks.example/another")
     assert difference(there, other) == ["--cron is 0 3 * * * there, 0 4 * * * here", "--notify is another"]
     assert "hooks.example" not in repr(there)
 
@@ -172,7 +189,7 @@ def test_a_server_elsewhere_counts_as_an_option_without_its_password(
     there: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example")
-    found = difference(there, Options("0 3 * * *", 4200, 5000, "https://hooks.example/secret"))
+    found = difference(there, Options(When("0 3 * * *"), 4200, 5000, "https://hooks.example/secret"))
     assert found == [
         "--mlflow-port is 5000 there, not given here",
         "MLFLOW_TRACKING_URI is not given there, https://mlflow.example here",
@@ -225,6 +242,25 @@ class Upped:
         found = standing.read(self.toy)
         return {part.name: part for part in found.parts} if found else {}
 
+    def fire(self) -> None:
+        """Start a retrain as the schedule would. A server that is only just up says 503 at times."""
+
+        def fired() -> Any:
+            api = f"http://127.0.0.1:{self.ports[0]}/api"
+            with contextlib.suppress(OSError):
+                deployment = ask(f"{api}/deployments/name/retrain/{self.toy.root.name}")
+                return ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
+
+        assert eventually(fired)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All retrains that began, in the order in which they did; none while the server is away."""
+        with contextlib.suppress(OSError):
+            query = {"sort": "START_TIME_ASC", "flow_runs": {"start_time": {"is_null_": False}}}
+            found = ask(f"http://127.0.0.1:{self.ports[0]}/api/flow_runs/filter", query)
+            return [run for run in found if run["run_count"]]
+        return []
+
     def kill(self, name: str) -> None:
         """End one part as no handler can hear it."""
         pid = self.parts()[name].pid
@@ -251,6 +287,7 @@ def idle(tmp_path: Path) -> Iterator[Upped]:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         prefect, mlflow = one.getsockname()[1], two.getsockname()[1]
     idle = Upped(make_toy(tmp_path / "toy", WAITING), prefect, mlflow)
+    (idle.toy.root / "waiting.py").write_text(STEP)
     yield idle
     idle("down")
 
@@ -312,7 +349,7 @@ def test_each_part_comes_back_and_nothing_survives_the_supervisor(upped: Upped) 
 
 @pytest.mark.long
 def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
-    begun, awake = idle.toy.root / "begun", idle.toy.root / "awake"
+    begun, awake = (idle.toy.private / "worktree" / name for name in ("begun", "awake"))
     assert idle.up("* * * * *").returncode == 0
     assert eventually(begun.exists, seconds=120)
     runner = idle.parts()["schedule"]
@@ -323,6 +360,39 @@ def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
     assert eventually(lambda: _last(idle), seconds=120)
     assert _last(idle)["outcome"] == "Completed"
     assert (idle.parts()["schedule"].process, idle.parts()["schedule"].restarts) == (runner.process, ())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("killed", ["the retrain", "the schedule's process", "all at once"])
+def test_a_retrain_that_was_killed_is_marked_and_gone_on_with(upped: Upped, killed: str) -> None:
+    begun, awake = (upped.toy.private / "worktree" / name for name in ("begun", "awake"))
+    upped.fire()
+    assert eventually(begun.exists, seconds=180)
+    schedule = psutil.Process(upped.parts()["schedule"].pid)
+    match killed:
+        case "the retrain":
+            # What it has started sees that it is gone, and leaves.
+            victims = [child for child in schedule.children() if "spawn_main" in " ".join(child.cmdline())]
+        case "the schedule's process":
+            victims = [schedule]
+        case _:
+            victims = processes(upped.toy.root)
+    assert victims
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    dead = time.monotonic()
+    if killed == "all at once":
+        assert upped.gone()
+        assert upped.up().returncode == 0
+    assert eventually(lambda: "CRASHED" in [run["state_type"] for run in upped.runs()], seconds=240)
+    print(f"marked {time.monotonic() - dead:.0f} s after {killed}")
+    assert eventually(lambda: [run["state_type"] for run in upped.runs()] == ["CRASHED", "RUNNING"], seconds=120)
+    assert eventually(lambda: len(begun.read_text().split()) == 2, seconds=60)
+    print(f"gone on with {time.monotonic() - dead:.0f} s after {killed}")
+    awake.touch()
+    assert eventually(lambda: [run["state_type"] for run in upped.runs()] == ["CRASHED", "COMPLETED"], seconds=60)
+    assert upped.runs()[1]["parameters"]["reason"] == "crash"
 
 
 def _last(idle: Upped) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows import stages, versions
+from flows import stored, versions
 from gen import config, files
 from gen.errors import BadParamsError, UserError
 from gen.extractors import lenet
@@ -56,7 +56,7 @@ def test_versions_are_listed_compared_and_restored(
     grown: tuple[Workspace, versions.Version, versions.Version],
 ) -> None:
     toy, first, second = grown
-    raw, pointer = toy.raw("stripes"), stages.pointer(toy.raw("stripes"))
+    raw, pointer = toy.raw("stripes"), stored.pointer(toy.raw("stripes"))
     assert (first.images, second.images) == (100, 106)
     found = versions.versions(toy, "stripes")
     assert [(version.digest, version.current) for version in found] == [(first.digest, False), (second.digest, True)]
@@ -82,7 +82,7 @@ def test_a_version_whose_bytes_are_gone_leaves_all_as_it_is(
     grown: tuple[Workspace, versions.Version, versions.Version],
 ) -> None:
     toy, first, _ = grown
-    pointer = stages.pointer(toy.raw("stripes"))
+    pointer = stored.pointer(toy.raw("stripes"))
     before, content = pointer.read_text(), files.contents(toy.raw("stripes"))
     shutil.rmtree(toy.root / ".dvc" / "cache")
     with pytest.raises(UserError):
@@ -119,15 +119,15 @@ def test_a_version_that_is_not_one_is_told(
 
 def test_only_what_nothing_names_is_unused(grown: tuple[Workspace, versions.Version, versions.Version]) -> None:
     toy, first, _ = grown
-    assert stages.unused(toy, {first.digest}) == []
-    index = stages.cached(toy, first.digest, "index.csv")
-    assert index in stages.unused(toy, set())
+    assert stored.unused(toy, {first.digest}) == []
+    index = stored.cached(toy, first.digest, "index.csv")
+    assert index in stored.unused(toy, set())
     stray = toy.root / "stray"
     stray.write_text("nobody's")
-    stages.add(toy, stray)
-    assert stages.unused(toy, {first.digest}) == []
-    stages.pointer(stray).unlink()
-    (unused,) = stages.unused(toy, {first.digest})
+    stored.add(toy, stray)
+    assert stored.unused(toy, {first.digest}) == []
+    stored.pointer(stray).unlink()
+    (unused,) = stored.unused(toy, {first.digest})
     assert unused.read_text() == "nobody's"
 
 
@@ -169,8 +169,8 @@ def test_an_imported_extractor_is_versioned_and_stays(tmp_path: Path) -> None:
     done = genflows(*weights)
     assert done.returncode == 0, done.stderr
     assert "lenet: lenet, tap f6, 84 features, of weights.safetensors" in done.stdout
-    pointer = stages.pointer(toy.extractor("lenet"))
-    digest = stages.digest_in(pointer.read_text())
+    pointer = stored.pointer(toy.extractor("lenet"))
+    digest = stored.digest_in(pointer.read_text())
     assert f"version {digest[:8]}" in done.stdout
     for again in (genflows(), genflows(*weights)):
         assert again.returncode == 0, again.stderr
@@ -179,6 +179,6 @@ def test_an_imported_extractor_is_versioned_and_stays(tmp_path: Path) -> None:
     before = Extractor.load(toy.extractor("lenet")).digest
     shutil.rmtree(toy.extractor("lenet"))
     assert genflows().returncode == 2
-    stages.checkout(toy, pointer)
+    stored.checkout(toy, pointer)
     assert Extractor.load(toy.extractor("lenet")).digest == before
-    assert stages.digest_in(pointer.read_text()) == digest
+    assert stored.digest_in(pointer.read_text()) == digest

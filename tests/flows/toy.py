@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from gen import files
 from gen.workspace import Workspace
 from tests.conftest import run
 
@@ -64,15 +65,31 @@ def make_toy(root: Path, graph: str = GRAPH) -> Workspace:
     (root / "dvc.yaml").write_text(graph)
     (root / "number").write_text("1\n")
     (root / "data" / "extractors" / "digits").mkdir(parents=True)  # one that is there is not trained
+    (root / "data" / "extractors" / "digits" / "keep").touch()
     (root / "data" / "raw").mkdir()
     run(root, "git", "init", "-q")
     run(root, "dvc", "init", "-q")
+    (root / ".gitignore").write_text("/.genflows\n/report.html\n")
+    run(root, "git", "add", "--all")
+    run(root, "git", "-c", "user.name=toy", "-c", "user.email=toy@localhost", "commit", "-q", "-m", "A toy")
     return Workspace(root)
 
 
 def allow(workspace: Workspace) -> None:
     """Let the stage `third` succeed."""
     (workspace.root / "allowed").touch()
+
+
+def tree_of(workspace: Workspace) -> dict[str, str]:
+    """All files of the user's tree by their digests, with git's index and branches; .genflows and DVC's cache aside."""
+    names = [path for path in workspace.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    kept = [path.relative_to(workspace.root) for path in names]
+    own = [path for path in kept if path.parts[0] not in (".git", ".genflows") and path.parts[:2] != (".dvc", "cache")]
+    found = {
+        str(path): files.sha256_of_file(workspace.root / path) for path in own if path.parts[:2] != (".dvc", "tmp")
+    }
+    said = run(workspace.root, "git", "status", "--porcelain")
+    return found | {"status": said.stdout, "head": (workspace.root / ".git" / "HEAD").read_text()}
 
 
 def eventually(condition: Callable[[], object], seconds: float = 60) -> bool:
@@ -95,13 +112,15 @@ def commands(marker: object) -> list[str]:
 
 
 def processes(marker: object) -> list[psutil.Process]:
-    """Processes, zombies aside, that work in the folder `marker` or have it in their command line."""
+    """Processes, zombies aside, that work in or below the folder `marker` or have it in their command line."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.status() == psutil.STATUS_ZOMBIE or process.pid == psutil.Process().pid:
                 continue
-            if process.cwd() == str(marker) or any(str(marker) in word for word in process.cmdline()):
+            if Path(process.cwd()).is_relative_to(str(marker)) or any(
+                str(marker) in word for word in process.cmdline()
+            ):
                 found.append(process)
         except psutil.Error:
             continue

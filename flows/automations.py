@@ -1,0 +1,81 @@
+"""What the Prefect server does by itself for a schedule: dead retrains are marked, crashed ones gone on with.
+
+Import it after flows.environment.prefect_environment, for Prefect reads its settings then.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events import AutomationCore, EventTrigger
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
+from prefect.events.schemas.automations import Posture
+
+from flows.watching import NEW_DATA, resource
+from gen.workspace import Workspace
+
+HEARTBEAT = 30
+"""Seconds between two signs of life of a retrain: Prefect allows no less."""
+SILENCE = timedelta(seconds=75)
+"""After two missed signs of life, and some, a retrain is dead."""
+Labels = dict[str, str | list[str]]
+ENDED = ("Completed", "Failed", "Cancelled", "Cancelling", "Crashed")
+
+
+def install(workspace: Workspace, deployment: UUID) -> None:
+    """Make, or bring up to date, the automations of the schedule `deployment`."""
+    with get_client(sync_client=True) as client:
+        for automation in _automations(workspace, deployment):
+            _put(client, automation)
+
+
+def _put(client: SyncPrefectClient, automation: AutomationCore) -> None:
+    there = client.read_automations_by_name(automation.name)
+    if there:
+        client.update_automation(there[0].id, automation)
+    else:
+        client.create_automation(automation)
+
+
+def _automations(workspace: Workspace, deployment: UUID) -> list[AutomationCore]:
+    name = workspace.root.name
+    ours: Labels = {"prefect.resource.id": f"prefect.deployment.{deployment}"}
+    runs: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
+    beat = "prefect.flow-run.heartbeat"
+    silent = EventTrigger(
+        match=runs,
+        match_related=ours,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        after={beat},
+        expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
+        threshold=1,
+        within=SILENCE,
+    )
+    crashed = EventTrigger(
+        match=runs, match_related=ours, posture=Posture.Reactive, expect={"prefect.flow-run.Crashed"}
+    )
+    here: Labels = {"prefect.resource.id": resource(workspace)}
+    changed = EventTrigger(match=here, posture=Posture.Reactive, expect={NEW_DATA})
+    message = f"No sign of life for {SILENCE.total_seconds():g} s: its process, or its machine, is gone."
+    dead = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
+    return [
+        AutomationCore(name=f"{name}: a silent retrain has crashed", trigger=silent, actions=[dead]),
+        AutomationCore(
+            name=f"{name}: a crashed retrain is gone on with",
+            trigger=crashed,
+            actions=[_retrain(workspace, deployment, "crash")],
+        ),
+        AutomationCore(
+            name=f"{name}: new data is trained on",
+            trigger=changed,
+            actions=[_retrain(workspace, deployment, "new data")],
+        ),
+    ]
+
+
+def _retrain(workspace: Workspace, deployment: UUID, reason: str) -> Any:
+    parameters = {"workspace": str(workspace.root), "reason": reason}
+    return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters, job_variables=None)

@@ -1,0 +1,99 @@
+"""What one firing of the schedule does: it stands for all that were due, and retrains in a tree of its own.
+
+Import it after flows.environment.prefect_environment, for Prefect reads its settings then.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Completed
+
+from flows import experiments, notices, stages, worktree
+from flows.pipeline import Retrain, ending, tell
+from flows.stages import Say
+from gen import config, files, orphan
+from gen.errors import BusyError, describe
+from gen.workspace import Workspace
+
+Reason = Literal["schedule", "new data", "crash"]
+"""Why a retrain was started; `crash` where the one before had crashed."""
+CRASHES = 3
+"""So many that crashed in a row are not gone on with at once: the next firing of the schedule tries it again."""
+OVER = [StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED]
+
+
+@flow(name="retrain", persist_result=False)
+def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
+    """Retrain in the schedule's tree, in a process of its own, with a server that is there already."""
+    orphan.watch()
+    place, say = Workspace(Path(workspace)), partial(print, flush=True)
+    try:
+        wait = config.load(place.params_file).retrain.busy == "wait"
+        with stages.exclusive(place, wait=wait), get_client(sync_client=True) as client:
+            crashed = _stand_for_all(client, _this())
+            if crashed:
+                tell(notices.address(), notices.crash(place, crashed), say)
+            if reason == "crash" and crashed >= CRASHES:
+                return Cancelled(
+                    message=f"{crashed} retrains in a row have crashed; the schedule's next one tries again."
+                )
+            return _retrain(place, say)
+    except BusyError as busy:
+        return Completed(message=f"Skipped, as `retrain.busy` in params.yaml asks. {busy}")
+    except Exception as error:
+        tell(notices.address(), notices.failure(place, describe(error) or repr(error)), say)
+        raise
+
+
+def _retrain(place: Workspace, say: Say) -> State[Any]:
+    tree = worktree.follow(place)
+    before = experiments.state(tree)
+    outcome = Retrain(tree, say).run()
+    saved = None
+    if experiments.state(tree) != before and not outcome.stopped:
+        saved = experiments.save(tree, outcome.summary, datetime.now(UTC))
+        say(f"Saved as the experiment {saved}: `dvc exp apply {saved}` brings it into your tree.")
+    if tree.report.exists():
+        files.write(place.private / tree.report.name, tree.report.read_bytes())
+    tell(notices.address(), notices.text(tree, outcome, saved), say)
+    return ending(outcome, saved)
+
+
+def _this() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return context.flow_run
+
+
+def _stand_for_all(client: SyncPrefectClient, this: FlowRun) -> int:
+    """Cancel what is due as well, for this one does its work; how many in a row had crashed before."""
+    due = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC))
+    for run in client.read_flow_runs(flow_run_filter=_those(this, [StateType.SCHEDULED], due)):
+        client.set_flow_run_state(run.id, Cancelled(message=f"{this.name} stands for it."))
+    ended = client.read_flow_runs(flow_run_filter=_those(this, OVER), sort=FlowRunSort.START_TIME_DESC, limit=50)
+    tried = [run for run in ended if run.run_count]  # others stood for the rest
+    return next((place for place, run in enumerate(tried) if run.state_type != StateType.CRASHED), len(tried))
+
+
+def _those(this: FlowRun, states: list[StateType], due: FlowRunFilterExpectedStartTime | None = None) -> FlowRunFilter:
+    """Retrains of the same schedule in one of these states."""
+    return FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[this.deployment_id] if this.deployment_id else []),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)),
+        expected_start_time=due,
+    )

@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from gen import orphan
+from gen import databases, orphan
+from gen.errors import UserError
 from gen.workspace import Workspace
 
 
@@ -23,6 +24,25 @@ def prefect_environment(workspace: Workspace) -> None:
         "DO_NOT_TRACK": "true",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def prefect_database() -> tuple[str, str] | None:
+    """The variable that names the database of Prefect's servers, and what it says; None for the workspace's own."""
+    for variable in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):
+        if address := os.environ.get(variable):
+            return variable, address
+    return None
+
+
+def check_prefect_database() -> None:
+    """Raise UserError where a server that is started here could not use the database that is named for it."""
+    named = prefect_database()
+    if named is None or not databases.is_database(named[1]):
+        return
+    variable, address = named
+    if not address.startswith(f"{databases.ASYNCHRONOUS}:"):
+        raise UserError(f"{variable} has to begin with {databases.ASYNCHRONOUS}://, for Prefect uses no other driver.")
+    databases.check(address, variable)
 
 
 def child_environment(workspace: Workspace) -> dict[str, str]:

@@ -25,7 +25,7 @@ def serve(workspace: Workspace, port: int) -> None:
     from gen.tracking.environment import mlflow_environment
 
     mlflow_environment()
-    from gen.tracking.store import connect
+    from gen.tracking.store import ARTIFACTS, connect
 
     store = connect(workspace)
     uri = store.uri
@@ -38,12 +38,12 @@ def serve(workspace: Workspace, port: int) -> None:
     command = [sys.executable, "-m", "flows.mlflow_ui", "server"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     artifacts = (workspace.private.resolve() / "artifacts").as_uri()
-    command += ["--backend-store-uri", uri, "--artifacts-destination", artifacts]
+    command += ["--artifacts-destination", os.environ.get(ARTIFACTS) or artifacts]
     # Pages of other origins must not reach it through the browser (DNS rebinding).
     command += ["--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"]
     # Asked to end by whatever means, it ends its server too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with subprocess.Popen(command, env=_environment(), process_group=0) as server:  # noqa: S603
+    with subprocess.Popen(command, env=_environment(uri), process_group=0) as server:  # noqa: S603
         try:
             code = server.wait()
         except KeyboardInterrupt:
@@ -54,11 +54,13 @@ def serve(workspace: Workspace, port: int) -> None:
     raise UserError(f"MLflow left with {code}; what it said stands above. `genflows doctor` checks its database.")
 
 
-def _environment() -> dict[str, str]:
-    """This one's, in which MLflow's process finds this code and knows whom to leave with."""
+def _environment(uri: str) -> dict[str, str]:
+    """This one's, in which MLflow's process finds this code and its database, and knows whom to leave with."""
     code = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     quiet = {"MLFLOW_UVICORN_OPTS": "--no-access-log"}  # `genflows up` asks every few seconds, for months
-    return {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(code), orphan.DRIVER: orphan.this_process()}
+    # Not among the arguments, which every user of the machine can read: the address may hold a password.
+    named = {"MLFLOW_BACKEND_STORE_URI": uri, "PYTHONPATH": os.pathsep.join(code)}
+    return {**quiet, **os.environ, **named, orphan.DRIVER: orphan.this_process()}
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

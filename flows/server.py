@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flows.answering import answers
-from flows.environment import child_environment
+from flows.environment import check_prefect_database, child_environment
 from gen.errors import UserError
 from gen.workspace import Workspace
 
@@ -60,6 +60,7 @@ def prefect_server(workspace: Workspace, *, schedules: bool = False) -> Iterator
     if url := os.environ.get("PREFECT_API_URL"):
         yield Server(url)
         return
+    check_prefect_database()
     log = workspace.private / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # The server inherits the bound socket: between choosing a port and taking it nobody can come first.

@@ -14,10 +14,11 @@ from typing import NoReturn
 from flows import notices, parts, server, standing, supervisor, worktree
 from flows.answering import answers
 from flows.children import Stop
+from flows.environment import check_prefect_database
 from flows.mlflow_ui import LOOPBACK, free
 from flows.standing import Part, Standing
 from flows.supervisor import Process
-from gen import files, orphan
+from gen import databases, files, orphan
 from gen.errors import BadParamsError, BusyError, UserError
 from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
@@ -41,6 +42,7 @@ def check(workspace: Workspace, options: parts.Options) -> None:
         time.sleep(0.2)  # what a killed supervisor has left still holds its ports, for some seconds
     standing.check_unscheduled(workspace)
     worktree.check(workspace)
+    _check_databases()
     there = (
         ("PREFECT_API_URL", parts.prefect_elsewhere(), "--prefect-port", options.prefect_port),
         ("MLFLOW_TRACKING_URI", parts.mlflow_elsewhere(), "--mlflow-port", options.mlflow_port),
@@ -55,6 +57,15 @@ def check(workspace: Workspace, options: parts.Options) -> None:
             raise UserError(
                 f"Port {port} is in use. Nothing was started. Try another: `genflows up {option} {port + 1}`."
             )
+
+
+def _check_databases() -> None:
+    """Of the servers that are started here."""
+    mlflow = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if databases.is_database(mlflow):
+        databases.check(mlflow, "MLFLOW_TRACKING_URI")
+    if not parts.prefect_elsewhere():
+        check_prefect_database()
 
 
 def supervise(workspace: Workspace, options: parts.Options) -> None:

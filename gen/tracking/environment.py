@@ -23,5 +23,6 @@ def mlflow_environment() -> None:
 
 
 def without_secrets(text: str) -> str:
-    """Text with the user and password of every URL left out."""
-    return re.sub(r"//[^/@\s]+@", "//", text)
+    """Text with the user and password of every URL left out, wherever in it they stand."""
+    text = re.sub(r"//(?:[^/@\s]+|[^/@:\s]*:[^@\s]*)@", "//", text)
+    return re.sub(r"([?&]\w*password)=[^&\s]*", r"\1=***", text)

@@ -124,6 +124,18 @@ def ui(
     serve(workspace, port)
 
 
+def migrate(
+    served: Annotated[
+        bool, typer.Option("--served", help="From now on a server of MLflow's hands out its artifacts.")
+    ] = False,
+) -> None:
+    """Copy MLflow's and Prefect's records to PostgreSQL, which the environment names, and compare."""
+    workspace = Workspace.find()
+    from flows.migration import migrate
+
+    migrate(workspace, served=served)
+
+
 def doctor() -> None:
     """Check what the workspace needs of this machine; each failure names its fix."""
     workspace = Workspace.find()

@@ -31,8 +31,9 @@ DEBUG = "GENFLOWS_DEBUG"
 INTERRUPTED = 130
 HELP = """Keeps image generators fresh: retrain, judge and register GANs, VAEs and CycleGANs, repeatably."""
 EPILOG = (
-    "Exit codes: 0 done; 1 failed; 2 wrong call or params.yaml; 3 MLflow was not reached and is owed the rest; "
-    "4 another retrain is at work; 5 nothing is up (`status`); 130 interrupted (the same command goes on)."
+    "Exit codes: 0 done; 1 failed; 2 wrong call or params.yaml; 3 MLflow or the DVC remote was not reached and is "
+    "owed the rest; 4 another retrain is at work; 5 nothing is up (`status`); 130 interrupted (the same command goes "
+    "on)."
 )
 COMMANDS = {
     "Pipeline": (
@@ -57,7 +58,16 @@ COMMANDS = {
         export.export,
         serving.serve,
     ),
-    "Workspace": (beginning.init, sweeping.sweep, upkeep.luck, upkeep.data, upkeep.clean, upkeep.ui, upkeep.doctor),
+    "Workspace": (
+        beginning.init,
+        sweeping.sweep,
+        upkeep.luck,
+        upkeep.data,
+        upkeep.clean,
+        upkeep.ui,
+        upkeep.doctor,
+        upkeep.migrate,
+    ),
 }
 
 

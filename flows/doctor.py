@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from flows import environment
+from gen import databases
 from gen.errors import UserError, describe
 from gen.tracking.environment import without_secrets
 from gen.workspace import Workspace
@@ -47,6 +49,7 @@ def examine(workspace: Workspace) -> Iterator[Check]:
         disk,
         git,
         dvc,
+        remote,
         folders,
         params,
         accelerator,
@@ -129,6 +132,21 @@ def dvc(workspace: Workspace) -> Check:
         return Check("dvc", str(error), "Mend dvc.yaml, or restore it: `git checkout dvc.yaml .dvc`.")
 
 
+def remote(workspace: Workspace) -> Check:
+    """The settings of the default DVC remote, where there is one; it is not asked."""
+    from flows import remotes, stages
+
+    try:
+        found = stages.remote(workspace)
+    except UserError as error:
+        return Check("remote", str(error), "Correct .dvc/config.")
+    if found is None:
+        return Check("remote", "no default DVC remote: what is made stays on this machine")
+    fault = remotes.fault(found)
+    where = f"{found.name}, {without_secrets(found.url)}"
+    return Check("remote", f"{where}: {fault[0]}", fault[1]) if fault else Check("remote", f"{where}, verified")
+
+
 def folders(workspace: Workspace) -> Check:
     """Whether the folders that a retrain fills can be written."""
     root = workspace.root
@@ -186,6 +204,8 @@ def mlflow(workspace: Workspace) -> Check:
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             return Check("mlflow", str(error), "Do as it says: nothing is lost, the files under runs/ hold it all.")
         fix = "Start that server, correct MLFLOW_TRACKING_URI, or unset it to use the workspace's own database."
+        if databases.is_database(os.environ["MLFLOW_TRACKING_URI"]):
+            return Check("mlflow", str(error), "Do as it says, or unset MLFLOW_TRACKING_URI.")
         return Check("mlflow", str(error).partition(" (")[0], fix)
     where = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "")) or "the workspace's own database"
     return Check("mlflow", f"{where}, {count} versions registered")
@@ -197,14 +217,26 @@ def prefect(workspace: Workspace) -> Check:
 
     address = os.environ.get("PREFECT_API_URL")
     if not address:
-        home = (workspace.private / "prefect").relative_to(workspace.root)
-        return Check("prefect", f"{metadata.version('prefect')}; a retrain starts its own server, kept in {home}")
+        return _prefect_of_our_own(workspace)
     try:
         httpx.get(f"{address.rstrip('/')}/health", timeout=PATIENCE).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fix = "Start it (`prefect server start`), correct PREFECT_API_URL, or unset it."
-        return Check("prefect", f"{address} does not answer: {error}", fix)
-    return Check("prefect", address)
+        return Check("prefect", without_secrets(f"{address} does not answer: {error}"), fix)
+    return Check("prefect", without_secrets(address))
+
+
+def _prefect_of_our_own(workspace: Workspace) -> Check:
+    """The database of the server that a retrain starts."""
+    named = environment.prefect_database()
+    try:
+        environment.check_prefect_database()
+    except UserError as error:
+        return Check(
+            "prefect", str(error), "Do as it says; without that variable the workspace's own database is used."
+        )
+    home = without_secrets(named[1]) if named else (workspace.private / "prefect").relative_to(workspace.root)
+    return Check("prefect", f"{metadata.version('prefect')}; a retrain starts its own server, kept in {home}")
 
 
 def _project(workspace: Workspace) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ran", "cached", "held", "failed", "not ready", "unsent"]
+State = Literal["ran", "cached", "held", "failed", "not ready", "unsent", "unpushed"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Outcome:
         return tuple(run.name for run in self._in("unsent"))
 
     @property
+    def unpushed(self) -> bool:
+        """Whether the DVC remote was not reached. The next retrain sends what it was to get."""
+        return bool(self._in("unpushed"))
+
+    @property
     def trained(self) -> tuple[TaskRun, ...]:
         """The trainings that ran; empty when nothing had changed."""
         return tuple(run for run in self._in("ran") if run.name.startswith("train@"))
@@ -76,8 +81,8 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0, 130 when stopped, 1 when something failed, 3 when all is done but MLflow was not told."""
-        return 130 if self.stopped else 1 if self.failed else 3 if self.unsent else 0
+        """0, 130 when stopped, 1 when something failed, 3 when all is done but MLflow or the DVC remote is owed."""
+        return 130 if self.stopped else 1 if self.failed else 3 if self.unsent or self.unpushed else 0
 
     @property
     def summary(self) -> str:
@@ -85,6 +90,7 @@ class Outcome:
         parts = ["stopped as asked; run again to go on"] if self.stopped else []
         parts += [run.reason.rstrip(".") for run in self.failed]
         parts += [f"{name} had to wait, for MLflow was not reached" for name in self.unsent]
+        parts += ["the DVC remote was not reached"] if self.unpushed else []
         if self.trained:
             parts.append(f"trained {', '.join(run.name.removeprefix('train@') for run in self.trained)}")
         elif not (self.failed or self.stopped or self.held):

@@ -24,7 +24,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled, Completed, Failed
 
-from flows import delivery, following, holding, notices, outcome, plan, settings, stages, starts, versions
+from flows import delivery, following, holding, notices, outcome, plan, remotes, settings, stages, starts, versions
 from flows.children import Stop, StoppedError
 from flows.outcome import Judged, Outcome, TaskRun
 from flows.server import Server
@@ -107,6 +107,9 @@ class Retrain:
     def run(self, *, ingest: bool = True) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""
         with self.stop.on_signals():
+            if remotes.owed(self.workspace):
+                # Before the files become others than those that were promoted.
+                wait([self._submit("push what is owed", self._push)])
             if ingest:
                 self._take_snapshots()
             self._make_extractors()
@@ -115,6 +118,8 @@ class Retrain:
             self._drive_graph()
             self._tell_mlflow()
             wait([self._submit("report", self._report)])
+            if stages.remote(self.workspace):
+                wait([self._submit("push", self._push)])
         runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
         plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
@@ -256,6 +261,9 @@ class Retrain:
             return "unsent"
         self.verdicts.append(verdict)
         return "ran"
+
+    def _push(self) -> outcome.State:
+        return remotes.push(self.workspace, self.stop, self.say)
 
     def _report(self) -> outcome.State:
         unsent = [run.name for run in self.ledger.values() if run.state == "unsent"]

@@ -122,6 +122,38 @@ def run_step(workspace: Workspace, step: str, name: str, stop: children.Stop, sa
         say(line)
 
 
+@dataclass(frozen=True)
+class Remote:
+    """Where DVC keeps bytes for others."""
+
+    name: str
+    url: str
+    """A folder, or an address that may hold a user."""
+    verify: bool
+    """Whether what is pulled is held against its digest."""
+
+
+def remote(workspace: Workspace) -> Remote | None:
+    """The default remote; None where there is none. Raises UserError where it is one that is not described."""
+    with repository(workspace) as opened:
+        name = opened.config["core"].get("remote")
+        if name is None:
+            return None
+        found = opened.config["remote"].get(name)
+        if found is None:
+            raise UserError(f"DVC's default remote `{name}` is not described. `dvc remote add -d {name} URL` does it.")
+        return Remote(name, str(found["url"]), bool(found.get("verify")))
+
+
+def push(workspace: Workspace, stop: children.Stop) -> None:
+    """Send what dvc.lock and the pointers name to the default remote; what it has is not sent again.
+
+    Raises StageFailedError when that fails, StoppedError when `stop` asks.
+    """
+    for _ in _logged(workspace, "push", [*DVC, "push", "--quiet"], stop):
+        pass
+
+
 @contextlib.contextmanager
 def exclusive(workspace: Workspace, *, wait: bool = False) -> Iterator[None]:
     """Be the only one who retrains, ingests or restores in a workspace. Raises BusyError unless `wait`."""

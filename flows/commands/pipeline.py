@@ -265,6 +265,9 @@ def _show_outcome(workspace: Workspace, outcome: "Outcome") -> None:
     if outcome.unsent:
         unsent = f"\nMLflow was not reached, so these wait: {', '.join(outcome.unsent)}. The next retrain does them."
         typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
+    if outcome.unpushed:
+        unsent = "\nThe DVC remote was not reached. The next retrain, or `dvc push`, sends what it was to get."
+        typer.secho(unsent, fg=typer.colors.YELLOW, err=True)
     print(f"\nNext:  {_shown(workspace.report):<20}the report")
     print(f"       {'genflows ui':<20}MLflow's pages")
     if any(verdict.task == "sample" for verdict in outcome.verdicts):

@@ -84,4 +84,4 @@ def test_a_check_that_breaks_hides_no_other(tiny: Workspace) -> None:
 
 def test_every_check_is_made_once(tmp_path: Path) -> None:
     names = " ".join(check.name for check in examine(Workspace(tmp_path)))
-    assert names == "python packages disk git dvc folders params accelerator mlflow prefect"
+    assert names == "python packages disk git dvc remote folders params accelerator mlflow prefect"

@@ -91,6 +91,7 @@ class Retrain:
         self.params = settings.check(config.read_yaml(workspace.params_file))
         for name in self._missing_extractors():
             self.params.taught_by(name)
+        self.remote = stages.remote(workspace)
         self.stop = Stop()
         self.futures: dict[str, Future] = {}
         self.ledger: dict[str, TaskRun] = {}
@@ -107,9 +108,9 @@ class Retrain:
     def run(self, *, ingest: bool = True) -> Outcome:
         """All tasks, in their order. A task that fails holds up those alone that wait for it."""
         with self.stop.on_signals():
-            if remotes.owed(self.workspace):
+            if self.remote and remotes.owed(self.workspace):
                 # Before the files become others than those that were promoted.
-                wait([self._submit("push what is owed", self._push)])
+                wait([self._submit("push what is owed", partial(self._push, self.remote))])
             if ingest:
                 self._take_snapshots()
             self._make_extractors()
@@ -118,8 +119,8 @@ class Retrain:
             self._drive_graph()
             self._tell_mlflow()
             wait([self._submit("report", self._report)])
-            if stages.remote(self.workspace):
-                wait([self._submit("push", self._push)])
+            if self.remote:
+                wait([self._submit("push", partial(self._push, self.remote))])
         runs = tuple(self.ledger.get(name, TaskRun(name, "not ready")) for name in self.futures)
         plan.remember(self.workspace, self.took)
         result = Outcome(runs, tuple(self.verdicts), stopped=self.stop.requested)
@@ -262,8 +263,8 @@ class Retrain:
         self.verdicts.append(verdict)
         return "ran"
 
-    def _push(self) -> outcome.State:
-        return remotes.push(self.workspace, self.stop, self.say)
+    def _push(self, remote: stages.Remote) -> outcome.State:
+        return remotes.push(self.workspace, remote, self.stop, self.say)
 
     def _report(self) -> outcome.State:
         unsent = [run.name for run in self.ledger.values() if run.state == "unsent"]

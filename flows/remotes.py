@@ -20,14 +20,13 @@ def owed(workspace: Workspace) -> bool:
     return _debt(workspace).exists()
 
 
-def push(workspace: Workspace, stop: Stop, say: Say = print) -> State:
+def push(workspace: Workspace, remote: stages.Remote, stop: Stop, say: Say = print) -> State:
     """Send all that dvc.lock and the pointers name, where a champion, or the remote, is another than the last time.
 
     `unpushed` where the remote cannot be reached: nothing is lost, and `owed` says it the next time.
     """
-    remote = stages.remote(workspace)
     champions = _champions(workspace)
-    if remote is None or not champions:
+    if not champions:
         return "cached"
     now = {"remote": files.sha256(remote.url.encode()), "champions": champions}
     book = workspace.private / "pushed.json"

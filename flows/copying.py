@@ -29,7 +29,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from flows.columns import comparable, fitting
 from gen.errors import UserError
 
-BORN_WITH = frozenset({"alembic_version", "workspaces"})
+VERSION = "alembic_version"
+"""What the tables are, and nothing of what they hold: Prefect names it otherwise in each kind of database."""
+BORN_WITH = frozenset({"workspaces"})
 """Tables that hold rows as soon as they are made."""
 BATCH = 2000
 """Rows that are sent at once."""
@@ -72,7 +74,7 @@ def copy(source: Path, engine: Engine, change: Change = str) -> Copied:
 def _copy(database: sqlite3.Connection, connection: Connection, change: Change) -> Copied:
     metadata = MetaData()
     metadata.reflect(connection)
-    tables = {name: _Rows(table, change) for name, table in metadata.tables.items()}
+    tables = {name: _Rows(table, change) for name, table in metadata.tables.items() if name != VERSION}
     _require_the_same(database, tables)
     _lock(connection, tables)
     wanted = {name: rows.digest(rows.there(database)) for name, rows in tables.items()}
@@ -89,7 +91,7 @@ def _copy(database: sqlite3.Connection, connection: Connection, change: Change) 
 def _require_the_same(database: sqlite3.Connection, tables: Mapping[str, "_Rows"]) -> None:
     """Raise UserError where a table or a column of SQLite's would have no place."""
     asked = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
-    there = {pair for pair in database.execute(asked) if not pair[0].startswith("sqlite_")}
+    there = {pair for pair in database.execute(asked) if not pair[0].startswith(("sqlite_", VERSION))}
     here = {(name, column.name) for name, rows in tables.items() for column in rows.columns}
     if odd := sorted(".".join(pair) for pair in there ^ here):
         raise UserError(f"The two databases have different tables: {', '.join(odd[:5])}. Nothing was changed.")

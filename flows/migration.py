@@ -34,6 +34,8 @@ class _Move:
     """A secret: it may hold a password."""
     bring_up_to_date: Callable[[str], None]
     """Makes the program's own tables in a database, or changes them to what it wants now."""
+    driver: str
+    """The one for SQLite that the program uses."""
     change: copying.Change = str
 
 
@@ -62,10 +64,15 @@ def _moves(workspace: Workspace, *, served: bool) -> list[_Move]:
     mlflow, prefect = os.environ.get(MLFLOW, ""), prefect_database()
     if databases.is_database(mlflow):
         databases.check(mlflow, MLFLOW)
-        from gen.tracking.schema import bring_up_to_date
+        from gen.tracking.schema import bring_up_to_date, forget_the_unused
+
+        def prepare(address: str) -> None:
+            bring_up_to_date(address)
+            if address == mlflow:
+                forget_the_unused(address)
 
         change = _served(workspace) if served else str
-        moves.append(_Move("MLflow", workspace.private / "mlflow.db", mlflow, bring_up_to_date, change))
+        moves.append(_Move("MLflow", workspace.private / "mlflow.db", mlflow, prepare, "sqlite", change))
     if prefect and databases.is_database(prefect[1]):
         check_prefect_database()
 
@@ -73,7 +80,7 @@ def _moves(workspace: Workspace, *, served: bool) -> list[_Move]:
             _upgrade_prefect(workspace, address)
 
         source = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-        moves.append(_Move("Prefect", source, prefect[1], upgrade))
+        moves.append(_Move("Prefect", source, prefect[1], upgrade, "sqlite+aiosqlite"))
     if not moves:
         raise BadParamsError(
             f"No PostgreSQL database is named. Set {MLFLOW} (postgresql://USER:PASSWORD@HOST/DATABASE) or {PREFECT[1]} "
@@ -96,9 +103,8 @@ def _carry_out(workspace: Workspace, move: _Move) -> str:
         live_address = f"{move.source.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(live_address, uri=True)) as live, closing(sqlite3.connect(snapshot)) as copy:
             live.backup(copy)
-        driver = "sqlite+aiosqlite" if move.name == "Prefect" else "sqlite"
         # Both by the same version of the program, so that the tables are the same.
-        move.bring_up_to_date(f"{driver}:///{snapshot}")
+        move.bring_up_to_date(f"{move.driver}:///{snapshot}")
         move.bring_up_to_date(move.address)
         try:
             copied = copying.copy(snapshot, create_engine(target, poolclass=NullPool), move.change)

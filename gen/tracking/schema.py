@@ -2,9 +2,17 @@
 
 import logging
 
+from mlflow.entities import Experiment
 from mlflow.store.db.utils import _safe_initialize_tables, _upgrade_db, create_sqlalchemy_engine
+from sqlalchemy import text
 
-from gen.tracking.store import TELLS_OF_TABLES, asking
+from gen.tracking.store import EXPERIMENT, TELLS_OF_TABLES, asking
+
+UNUSED = """
+    DELETE FROM experiments WHERE name IN (:default, :ours)
+    AND NOT EXISTS (SELECT 1 FROM runs) AND NOT EXISTS (SELECT 1 FROM experiment_tags)
+    AND NOT EXISTS (SELECT 1 FROM trace_info) AND NOT EXISTS (SELECT 1 FROM registered_models)
+"""
 
 
 def bring_up_to_date(address: str) -> None:
@@ -15,5 +23,15 @@ def bring_up_to_date(address: str) -> None:
         with asking(address, "making its tables"):
             _safe_initialize_tables(engine)
             _upgrade_db(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+
+
+def forget_the_unused(address: str) -> None:
+    """Take the experiments away that a mere look at an empty database has made. Raises TrackingUnavailable."""
+    engine = create_sqlalchemy_engine(address)  # type: ignore[no-untyped-call]
+    try:
+        with asking(address, "looking whether it is empty"), engine.begin() as connection:
+            connection.execute(text(UNUSED), {"default": Experiment.DEFAULT_EXPERIMENT_NAME, "ours": EXPERIMENT})
     finally:
         engine.dispose()

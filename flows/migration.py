@@ -94,8 +94,10 @@ def _carry_out(workspace: Workspace, move: _Move) -> str:
     from sqlalchemy import NullPool, create_engine, make_url
 
     shown = databases.shown(move.address)
-    # One driver for both: rows are sent as it takes them.
-    target = make_url(move.address).set(drivername="postgresql+psycopg2")
+    # One driver for both: rows are sent as it takes them. It calls one option of Prefect's otherwise.
+    url = make_url(move.address)
+    options = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items()}
+    target = url.set(drivername="postgresql+psycopg2", query=options)
     databases.check(target.render_as_string(hide_password=False), MLFLOW if move.name == "MLflow" else PREFECT[1])
     with tempfile.TemporaryDirectory(dir=workspace.private) as place:
         snapshot = Path(place) / "snapshot.db"

@@ -102,6 +102,7 @@ def test_a_workspace_moves_to_postgresql_and_goes_on_there(
     assert "MLFLOW_TRACKING_URI" in asked.stderr
 
     named = stores(postgres, "moved")
+    named["PREFECT_API_DATABASE_CONNECTION_URL"] += "?ssl=prefer"
     mlflow, prefect = postgres.engine("moved_mlflow"), postgres.engine("moved_prefect")
     with files.lock(trained.private / "retrain.lock"):
         assert genflows(trained, "migrate", **named).returncode == 4

@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled, Completed
+from prefect.states import Cancelled, Completed, Crashed
 
 from flows import experiments, notices, stages, worktree
 from flows.pipeline import Retrain, ending, tell
@@ -69,6 +69,9 @@ def _retrain(place: Workspace, say: Say) -> State[Any]:
         say(f"Saved as the experiment {saved}: `dvc exp apply {saved}` brings it into your tree.")
     if tree.report.exists():
         files.write(place.private / tree.report.name, tree.report.read_bytes())
+    if outcome.stopped and orphan.lost():
+        # Nobody asked for that, so that somebody has to go on (flows.automations).
+        return Crashed(message="The schedule's process is gone, and the retrain has left. What was finished is kept.")
     tell(notices.address(), notices.text(tree, outcome, saved), say)
     return ending(outcome, saved)
 

@@ -51,6 +51,11 @@ def runs(name: str) -> bool:
     return _runs(int(pid), start)
 
 
+def lost() -> bool:
+    """Whether the flow that started this process, or the schedule that started this flow, is gone."""
+    return DRIVER in os.environ and not runs(os.environ[DRIVER])
+
+
 def _guardians() -> dict[str, Gone]:
     """How to ask whether each process that this one depends on is gone, by what to call it."""
     guardians: dict[str, Gone] = {}

@@ -363,6 +363,7 @@ def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("killed", ["the retrain", "the schedule's process", "all at once"])
 def test_a_retrain_that_was_killed_is_marked_and_gone_on_with(upped: Upped, killed: str) -> None:
     begun, awake = (upped.toy.private / "worktree" / name for name in ("begun", "awake"))

@@ -1,7 +1,12 @@
 # Two commands for a newcomer: `make run`, `make test`. Each sets up .venv first when it is missing or stale.
 PYTHON ?= python3
+# One that was made elsewhere, as the image's is, is taken as it stands.
+ifdef GENFLOWS_VENV
+BIN := $(GENFLOWS_VENV)/bin
+else
 BIN := .venv/bin
 SET_UP := .venv/.set-up
+endif
 
 .PHONY: run test test-all test-nightly check bench
 run: $(SET_UP)

@@ -37,7 +37,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends git make \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
  && useradd --uid 10001 --create-home genflows \
- && install --directory --owner=genflows --group=genflows /srv/genflows
+ && install --directory --owner=genflows --group=genflows /srv/genflows /srv/artifacts
 COPY --from=environment /opt/genflows /opt/genflows
 ENV PATH=/opt/genflows/bin:$PATH \
     GENFLOWS_VENV=/opt/genflows \

@@ -34,3 +34,8 @@ $(SET_UP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(SET_UP)
+
+# The passwords of compose.yaml, made once, for their owner's eyes alone.
+.env:
+	@umask 077 && for name in GENFLOWS_DATABASE_PASSWORD GENFLOWS_PREFECT_PASSWORD; do \
+	  printf '%s=%s\n' $$name "$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@

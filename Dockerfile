@@ -8,7 +8,7 @@ ARG EXTRAS=sweep,postgresql
 # The CPU build of torch lies on an index of its own: the one that pytorch.org's install page names.
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /srv/genflows
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt ./
 # Both secrets are optional: a pip.conf of your own, and the certificates that it may name (/run/secrets/certificates).
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=certificates \
     case "$ACCELERATOR" in \
@@ -21,7 +21,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
  && { pip install --constraint constraints.txt "$(grep ^torch== constraints.txt)$build" || { \
       echo "No torch for ACCELERATOR=$ACCELERATOR. Give the CPU index that pytorch.org's install page names as" \
            "--build-arg PIP_EXTRA_INDEX_URL=..., or take --build-arg ACCELERATOR=cuda." >&2; exit 1; }; } \
- && mkdir gen flows && touch gen/__init__.py flows/__init__.py \
+ && mkdir gen flows && touch gen/__init__.py flows/__init__.py README.md LICENSE \
  && pip install --constraint constraints.txt --editable ".[$EXTRAS]" \
  # A fifth of it is tests, headers and programs for who develops these packages.
  && cd /opt/genflows/lib/python3*/site-packages \

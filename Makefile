@@ -16,7 +16,7 @@ test: $(SET_UP)
 	@$(BIN)/python -m pytest -n 2
 
 test-all: $(SET_UP)
-	@$(BIN)/python -m pytest -n 2 -m "not nightly"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not nightly"
 
 test-nightly: $(SET_UP)
 	@$(BIN)/python -m pytest -m nightly -s

@@ -33,7 +33,8 @@ PLACES = (
 )
 """Where secrets lie about in clones. The twelfth is in the pip.conf that the build is given."""
 
-pytestmark = pytest.mark.long
+# One group: the image is built once, however many processes run tests.
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("container")]
 built = pytest.mark.skipif(
     bool(containers.missing()) or os.geteuid() != 0, reason="needs root, buildah and debootstrap"
 )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -40,15 +40,21 @@ class Composed:
     @contextmanager
     def up(self, name: str) -> "Iterator[subprocess.Popen[str]]":
         """The service, well, for as long as the block lasts; then it is asked to end."""
-        process = self.start(name)
+        # Into a file: who writes into a pipe that nobody empties stands still after 64 KiB.
+        with self.log(name).open("w") as output:
+            process = self.start(name, output=output)
         try:
             self._wait(name, process)
             yield process
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.wait(timeout=60)
 
-    def start(self, name: str, *command: str) -> "subprocess.Popen[str]":
+    def log(self, name: str) -> Path:
+        """The file that holds what a service says."""
+        return self.image.engine.folder / f"{name}.log"
+
+    def start(self, name: str, *command: str, output: "int | IO[str]" = subprocess.PIPE) -> "subprocess.Popen[str]":
         """The service's command, or another one in its place."""
         service = self.services[name]
         mounted = dict(volume.split(":")[:2] for volume in service.get("volumes", ()))
@@ -58,6 +64,7 @@ class Composed:
             list(command) or service["command"],
             {key: str(value) for key, value in service["environment"].items() if value is not None},
             service.get("working_dir"),
+            output,
         )
 
     def _wait(self, name: str, process: "subprocess.Popen[str]") -> None:
@@ -71,7 +78,7 @@ class Composed:
                 return
             time.sleep(1)
         process.terminate()
-        raise AssertionError(f"{name} is not well: {process.communicate()[0][-4000:]}")
+        raise AssertionError(f"{name} is not well: {self.log(name).read_text()[-4000:]}")
 
 
 def programs() -> Path | None:
@@ -99,7 +106,8 @@ def postgresql(network: int, folder: Path, password: str) -> Iterator[None]:
     client = [*there, binaries / "psql", "--host=127.0.0.1", "--username=genflows", "--quiet"]
     try:
         while subprocess.run(
-            [*there, binaries / "pg_isready", "-h", "127.0.0.1"], stdout=subprocess.DEVNULL
+            [*there, binaries / "pg_isready", "-h", "127.0.0.1", "-U", "genflows", "-d", "postgres"],
+            stdout=subprocess.DEVNULL,
         ).returncode:
             assert server.poll() is None, (folder / "log").read_text()
             time.sleep(0.2)

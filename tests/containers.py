@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 CERTIFICATES = "/run/secrets/certificates"
 PROGRAMS = ("buildah", "debootstrap", "unshare", "nsenter", "ip")
@@ -141,6 +141,7 @@ class Image:
         command: Sequence[str],
         environment: Mapping[str, str] = MappingProxyType({}),
         place: str | None = None,
+        output: "int | IO[str]" = subprocess.PIPE,
     ) -> "subprocess.Popen[str]":
         """Start a command in it: read-only but for volumes and /tmp, without capabilities, in the network of a process.
 
@@ -156,7 +157,7 @@ class Image:
         return subprocess.Popen(
             [*alone, "sh", "-c", INSIDE, "sh", str(self.root), *mounts, "--", *clean, *command],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -14,6 +14,7 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import Posture
 
 from flows.watching import NEW_DATA, resource
+from gen import files
 from gen.workspace import Workspace
 
 HEARTBEAT = 30
@@ -32,11 +33,20 @@ def install(workspace: Workspace, deployment: UUID) -> None:
 
 
 def _put(client: SyncPrefectClient, automation: AutomationCore) -> None:
+    """One that is there as it should be is not touched: an update makes the server forget whom it waits to hear of."""
+    automation.description = f"Made by genflows: {_digest(automation)[:12]}"
     there = client.read_automations_by_name(automation.name)
-    if there:
-        client.update_automation(there[0].id, automation)
-    else:
+    if not there:
         client.create_automation(automation)
+    elif there[0].description != automation.description:
+        client.update_automation(there[0].id, automation)
+
+
+def _digest(automation: AutomationCore) -> str:
+    told = automation.model_dump(mode="json")
+    for names in ("after", "expect", "for_each"):
+        told["trigger"][names].sort()  # sets, whose order differs from process to process
+    return files.digest(told)
 
 
 def _automations(workspace: Workspace, deployment: UUID) -> list[AutomationCore]:

@@ -72,7 +72,13 @@ def _automations(workspace: Workspace, deployment: UUID) -> list[AutomationCore]
     message = f"No sign of life for {SILENCE.total_seconds():g} s: its process, or its machine, is gone."
     dead = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
     return [
-        AutomationCore(name=f"{name}: a silent retrain has crashed", trigger=silent, actions=[dead]),
+        # It does not leave the second to the next automation: a server that was restarted has not seen the retrain
+        # begin, and puts what follows on that off for a quarter of an hour. Two at once are one (flows.firing).
+        AutomationCore(
+            name=f"{name}: a silent retrain has crashed and is gone on with",
+            trigger=silent,
+            actions=[dead, _retrain(workspace, deployment, "crash")],
+        ),
         AutomationCore(
             name=f"{name}: a crashed retrain is gone on with",
             trigger=crashed,

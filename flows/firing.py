@@ -47,6 +47,8 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
             crashed = _stand_for_all(client, _this())
             if crashed:
                 tell(notices.address(), notices.crash(place, crashed), say)
+            if reason == "crash" and not crashed:
+                return Cancelled(message="Another retrain has gone on with it already.")
             if reason == "crash" and crashed >= CRASHES:
                 return Cancelled(
                     message=f"{crashed} retrains in a row have crashed; the schedule's next one tries again."

@@ -1,0 +1,70 @@
+"""What one firing of the schedule does, called here and now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from flows import notices, stages, worktree
+from flows.firing import scheduled
+from flows.outcome import Judged, Outcome, TaskRun
+from gen.workspace import Workspace
+from tests.flows.toy import allow, make_toy, tree_of
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Workspace:
+    toy = make_toy(tmp_path / "toy")
+    allow(toy)
+    return toy
+
+
+@pytest.fixture
+def server(prefect: str) -> Iterator[None]:
+    """Flows that this process calls use it, though Prefect read its settings before."""
+    with temporary_settings({PREFECT_API_URL: prefect, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+@pytest.mark.usefixtures("server")
+def test_it_is_skipped_where_that_is_wished(toy: Workspace) -> None:
+    toy.params_file.write_text(f"{toy.params_file.read_text()}retrain: {{busy: skip}}\n")
+    with stages.exclusive(toy):
+        state = scheduled(str(toy.root), return_state=True)
+    assert state.is_completed()
+    assert str(state.message).startswith("Skipped, as `retrain.busy` in params.yaml asks. Another retrain")
+    assert not (toy.private / worktree.TREE).exists()
+
+
+@pytest.mark.usefixtures("server")
+def test_what_it_says_it_was_saved_as_is_there(toy: Workspace) -> None:
+    before = tree_of(toy)
+    state = scheduled(str(toy.root), return_state=True)
+    assert state.is_completed()
+    assert "Experiment retrain-" in str(state.message)
+    assert (toy.private / "report.html").exists()
+    assert (toy.private / worktree.TREE / "w").read_text() == "1\n1\n"
+    again = scheduled(str(toy.root), return_state=True)
+    assert "Experiment" not in str(again.message)
+    assert tree_of(toy) == before
+
+
+def test_a_new_champion_is_told_with_the_table_and_where_the_report_is(toy: Workspace) -> None:
+    toy.compare.mkdir(parents=True)
+    (toy.compare / "table.csv").write_text("model,frechet\nvae,1.5\n")
+    (toy.private).mkdir(exist_ok=True)
+    (toy.private / "report.html").touch()
+    outcome = Outcome((TaskRun("train@vae", "ran"),), (Judged("digits", "sample", "promote", ("It is better.",)),))
+    said = notices.text(toy, outcome, "retrain-20261122-030000")
+    assert said is not None
+    assert "promoted a new champion: trained vae; digits sample: promote." in said
+    assert "| vae | 1.5 |" in said
+    assert f"Report: {toy.private / 'report.html'}" in said
+    assert said.endswith("Experiment: retrain-20261122-030000")
+    assert notices.text(toy, Outcome((), ())) is None
+
+
+def test_a_crash_is_told_by_the_one_that_goes_on(toy: Workspace) -> None:
+    assert "goes on: the one before crashed" in notices.crash(toy, 1)
+    assert "goes on: the last 2 crashed" in notices.crash(toy, 2)

@@ -22,7 +22,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Crashed
 
-from flows import experiments, notices, stages, worktree
+from flows import automations, experiments, notices, stages, worktree
 from flows.pipeline import Retrain, ending, tell
 from flows.stages import Say
 from gen import config, files, orphan
@@ -44,7 +44,10 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
     try:
         wait = config.load(place.params_file).retrain.busy == "wait"
         with stages.exclusive(place, wait=wait), get_client(sync_client=True) as client:
-            crashed = _stand_for_all(client, _this())
+            this = _this()
+            if this.deployment_id:
+                automations.install(place, this.deployment_id)  # the worker of a pool brings none of its own
+            crashed = _stand_for_all(client, this)
             if crashed:
                 tell(notices.address(), notices.crash(place, crashed), say)
             if reason == "crash" and not crashed:
@@ -55,7 +58,7 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
                 )
             return _retrain(place, say)
     except BusyError as busy:
-        return Completed(message=f"Skipped, as `retrain.busy` in params.yaml asks. {busy}")
+        return Completed(message=f"Skipped. {busy}")
     except Exception as error:
         tell(notices.address(), notices.failure(place, describe(error) or repr(error)), say)
         raise

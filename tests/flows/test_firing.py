@@ -33,7 +33,7 @@ def test_it_is_skipped_where_that_is_wished(toy: Workspace) -> None:
     with stages.exclusive(toy):
         state = scheduled(str(toy.root), return_state=True)
     assert state.is_completed()
-    assert str(state.message).startswith("Skipped, as `retrain.busy` in params.yaml asks. Another retrain")
+    assert str(state.message).startswith("Skipped. Another retrain")
     assert not (toy.private / worktree.TREE).exists()
 
 

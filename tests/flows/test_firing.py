@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows import notices, stages, worktree
@@ -25,6 +27,8 @@ def server(prefect: str) -> Iterator[None]:
     """Flows that this process calls use it, though Prefect read its settings before."""
     with temporary_settings({PREFECT_API_URL: prefect, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+        EventsWorker.drain_all(timeout=20)  # while there is somebody to hear it
+        APILogWorker.drain_all(timeout=20)
 
 
 @pytest.mark.usefixtures("server")

@@ -173,7 +173,9 @@ class Image:
         exported = self.engine.folder / "exported"
         self.engine.run("push", self.name, f"oci:{exported}")
         for blob in sorted((exported / "blobs" / "sha256").iterdir()):
-            if blob.open("rb").read(2) == b"\x1f\x8b":
+            with blob.open("rb") as file:
+                packed = file.read(2) == b"\x1f\x8b"
+            if packed:
                 with gzip.open(blob) as stream, tarfile.open(fileobj=stream, mode="r|") as layer:
                     yield from _members(layer)
             else:

@@ -47,7 +47,7 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
             this = _this()
             if this.deployment_id:
                 automations.install(place, this.deployment_id)  # the worker of a pool brings none of its own
-            crashed = _stand_for_all(client, this)
+            crashed = _crashed_before(client, this)
             if crashed:
                 tell(notices.address(), notices.crash(place, crashed), say)
             if reason == "crash" and not crashed:
@@ -56,6 +56,7 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
                 return Cancelled(
                     message=f"{crashed} retrains in a row have crashed; the schedule's next one tries again."
                 )
+            _stand_for_all(client, this)
             return _retrain(place, say)
     except BusyError as busy:
         return Completed(message=f"Skipped. {busy}")
@@ -88,11 +89,15 @@ def _this() -> FlowRun:
     return context.flow_run
 
 
-def _stand_for_all(client: SyncPrefectClient, this: FlowRun) -> int:
-    """Cancel what is due as well, for this one does its work; how many in a row had crashed before."""
+def _stand_for_all(client: SyncPrefectClient, this: FlowRun) -> None:
+    """Cancel what is due as well, for this one does its work."""
     due = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC))
     for run in client.read_flow_runs(flow_run_filter=_those(this, [StateType.SCHEDULED], due)):
         client.set_flow_run_state(run.id, Cancelled(message=f"{this.name} stands for it."))
+
+
+def _crashed_before(client: SyncPrefectClient, this: FlowRun) -> int:
+    """How many of those that were tried last had crashed, in a row."""
     ended = client.read_flow_runs(flow_run_filter=_those(this, OVER), sort=FlowRunSort.START_TIME_DESC, limit=50)
     tried = [run for run in ended if run.run_count]  # others stood for the rest
     return next((place for place, run in enumerate(tried) if run.state_type != StateType.CRASHED), len(tried))

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(step: str, name: str) -> int:
-    from gen import config, orphan
+    from gen import config, orphan, workers
     from gen.workspace import Workspace
 
     orphan.watch()
@@ -47,11 +47,11 @@ def _run(step: str, name: str) -> int:
         case "ingest":
             from gen.steps.ingest import ingest
 
-            ingest(workspace, params, name, say=_say)
+            ingest(workspace, params, name, _say, workers.hired())
         case "prepare":
             from gen.steps.prepare import prepare
 
-            prepare(workspace, params, name)
+            prepare(workspace, params, name, workers.hired())
         case "extractor":
             from gen.steps.extractor import extractor
 
@@ -61,7 +61,7 @@ def _run(step: str, name: str) -> int:
             from gen.steps.reference import reference
 
             settle(params.machine)
-            reference(workspace, params, name)
+            reference(workspace, params, name, workers.hired())
         case "train":
             from gen.leaving import Leave
 

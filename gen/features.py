@@ -39,13 +39,17 @@ class Extractor:
     digest: str
     """Of the weights and of how they are used: it names the space that distances are measured in."""
     device: torch.device
+    folder: Path | None = None
+    """Where it was loaded from."""
 
     @classmethod
-    def of(cls, network: Network, description: Description, device: torch.device) -> "Extractor":
+    def of(
+        cls, network: Network, description: Description, device: torch.device, folder: Path | None = None
+    ) -> "Extractor":
         """Freeze a network. Raises UserError where its architecture is not there, or another than described."""
         network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
         digest = files.digest({"weights": files.sha256(packed(network.state_dict())), "used": description.used})
-        return cls(network, _architecture(description), description, digest, device)
+        return cls(network, _architecture(description), description, digest, device, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Extractor":
@@ -65,7 +69,7 @@ class Extractor:
                 f"The weights in {folder} do not fit its {CONFIG} ({' '.join(str(error).split())[:200]}). "
                 "Restore the folder from DVC, or delete it and run `genflows extractor`."
             ) from error
-        return cls.of(network, description, torch.device(device))
+        return cls.of(network, description, torch.device(device), folder)
 
     def save(self, folder: Path) -> None:
         """Write weights and description into `folder`; the manifest is its maker's."""

@@ -1,7 +1,7 @@
 """Images in shards on disk: read whole where they fit into memory, one by one where they do not."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,8 +106,29 @@ def _fill(file: int, offset: int, target: memoryview, path: Path) -> None:
 
 def write_shards(folder: Path, pixels: Pixels, labels: NDArray[np.int64] | None = None) -> None:
     """Write images [N, H, W, C] as shards of at most SHARD_IMAGES, and their labels beside them."""
+    stream_shards(folder, [pixels], len(pixels), labels)
+
+
+def stream_shards(folder: Path, blocks: Iterable[Pixels], count: int, labels: NDArray[np.int64] | None = None) -> None:
+    """The same with `count` images that come in blocks [n, H, W, C]. Memory holds one block."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(range(0, len(pixels), SHARD_IMAGES)):
-        np.save(folder / f"{number:05d}.npy", pixels[start : start + SHARD_IMAGES], allow_pickle=False)
+    for begin, part in _parted(blocks):
+        shard, row = divmod(begin, SHARD_IMAGES)
+        with (folder / f"{shard:05d}.npy").open("ab") as file:
+            if row == 0:
+                shape = (min(SHARD_IMAGES, count - begin), *part.shape[1:])
+                head = {"descr": part.dtype.str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, head)
+            file.write(part.tobytes())
     if labels is not None:
         np.save(folder / "labels.npy", labels, allow_pickle=False)
+
+
+def _parted(blocks: Iterable[Pixels]) -> Iterator[tuple[int, Pixels]]:
+    """Blocks, parted where a shard ends, and how many images come before each."""
+    begin = 0
+    for block in blocks:
+        while len(block):
+            part, block = np.split(block, [SHARD_IMAGES - begin % SHARD_IMAGES])
+            yield begin, part
+            begin += len(part)

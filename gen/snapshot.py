@@ -16,11 +16,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
 from gen import files
@@ -34,11 +33,20 @@ LONGEST_SHORT_SIDE = 512
 PAIRS = "pairs"
 
 
+class Canonical(NamedTuple):
+    """An image as a snapshot holds it."""
+
+    pixels: Pixels
+    """[H, W, C], grey where all channels were equal, its shorter side LONGEST_SHORT_SIDE at most."""
+    sha256: str
+    """Of the pixels in their own size."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """One decoded image of a source."""
 
-    pixels: Pixels
+    pixels: Pixels | Canonical
     """uint8 [height, width, channels], 1 channel for grey or 3 for RGB; of a point float32 [1, 1, 2]."""
     label: str = ""
     """Name of its class; empty where it has none."""
@@ -100,11 +108,10 @@ def write(folder: Path, pictures: Iterable[Picture]) -> Tally:
     spool_path = folder / "spool"
     with spool_path.open("w+b") as spool:
         for picture in pictures:
-            pixels = _canonical(picture.pixels)
-            sha256 = pixel_digest(pixels)
-            known = entries.get((picture.domain, sha256))
+            image = picture.pixels if isinstance(picture.pixels, Canonical) else canonical(picture.pixels)
+            known = entries.get((picture.domain, image.sha256))
             if known is None:
-                entries[picture.domain, sha256] = _spool(spool, picture, _bounded(pixels), sha256)
+                entries[picture.domain, image.sha256] = _spool(spool, picture, image)
             else:
                 duplicates += 1
                 conflicts += picture.label != known.label
@@ -123,10 +130,12 @@ def write(folder: Path, pictures: Iterable[Picture]) -> Tally:
     )
 
 
-def _canonical(pixels: Pixels) -> Pixels:
-    """RGB whose channels are all equal is grey."""
+def canonical(pixels: Pixels) -> Canonical:
+    """An image [H, W, C] as a snapshot holds it. RGB whose channels are all equal is grey."""
     grey = pixels[:, :, :1]
-    return grey if pixels.shape[2] == 3 and bool((pixels == grey).all()) else pixels
+    if pixels.shape[2] == 3 and bool((pixels == grey).all()):
+        pixels = grey
+    return Canonical(_bounded(pixels), pixel_digest(pixels))
 
 
 def _bounded(pixels: Pixels) -> Pixels:
@@ -145,11 +154,11 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     return smaller.reshape(height, width, pixels.shape[2])
 
 
-def _spool(spool: BinaryIO, picture: Picture, pixels: Pixels, sha256: str) -> _Entry:
+def _spool(spool: BinaryIO, picture: Picture, image: Canonical) -> _Entry:
     position = spool.tell()
-    spool.write(pixels.tobytes())
-    group = picture.group or sha256
-    return _Entry(sha256, picture.label, picture.domain, picture.official, group, pixels.shape, position)
+    spool.write(image.pixels.tobytes())
+    group = picture.group or image.sha256
+    return _Entry(image.sha256, picture.label, picture.domain, picture.official, group, image.pixels.shape, position)
 
 
 def _merge(known: _Entry, copy: Picture) -> None:
@@ -195,7 +204,7 @@ def _shard_name(number: int) -> str:
 
 
 class Snapshot:
-    """A snapshot, opened for reading. Pixels are mapped, not loaded."""
+    """A snapshot, opened for reading. Pixels are read when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
         """Open and verify `folder`. Raises UserError when it is missing or not what was written."""
@@ -208,7 +217,6 @@ class Snapshot:
         self.folder = folder
         self.index = read_index(folder / "index.csv")
         self.summary: dict[str, Any] = files.read_json(folder / "summary.json")
-        self._shards: dict[int, NDArray[np.uint8]] = {}
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -223,10 +231,11 @@ class Snapshot:
     def pixels(self, row: int) -> Pixels:
         """The image at position `row` of the index, [H, W, C]."""
         _, _, _, _, _, height, width, channels, shard, offset = self._rows[row]
-        if shard not in self._shards:
-            self._shards[shard] = np.memmap(self.folder / _shard_name(shard), np.uint8, "r")
-        stored = self._shards[shard][offset : offset + _bytes(height, width, channels)]
-        pixels: Pixels = stored.view(np.float32) if stored_as(channels) is np.float32 else stored
+        # Not mapped: mapped pixels would count as this process's memory.
+        with (self.folder / _shard_name(shard)).open("rb", buffering=0) as file:
+            file.seek(offset)
+            stored = file.read(_bytes(height, width, channels))
+        pixels: Pixels = np.frombuffer(stored, stored_as(channels))
         return pixels.reshape(height, width, channels)
 
     @cached_property

@@ -1,5 +1,6 @@
 """Commands that run the pipeline or one part of it."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,15 @@ Notify = Annotated[
         help="Webhook or Prefect block told when a retrain fails, promotes or cannot decide.",
     ),
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="tcp://HOST:PORT",
+        envvar="GENFLOWS_DASK",
+        help="Have images decoded, resized and measured by the workers of this Dask scheduler.",
+    ),
+]
 
 
 def retrain(
@@ -37,6 +47,7 @@ def retrain(
     wait: Wait = False,
     ingest: Annotated[bool, typer.Option("--ingest/--no-ingest", help="Look for new images first.")] = True,
     notify: Notify = None,
+    dask: Dask = None,
 ) -> None:
     """Ingest, train, measure, register and judge: whatever has changed, and nothing else."""
     workspace = Workspace.find()
@@ -45,6 +56,7 @@ def retrain(
             raise BadParamsError("--dry-run changes nothing. Edit first (`genflows --set ...`), then ask for the plan.")
         _show_plan(workspace)
         return
+    _hand_on(dask)
     if settings:
         apply(settings, wait=wait)
     _mlflow()
@@ -61,9 +73,11 @@ def ingest(
         str | None, typer.Argument(help="A dataset; all of them by default.", autocompletion=names("datasets"))
     ] = None,
     wait: Wait = False,
+    dask: Dask = None,
 ) -> None:
     """Take a snapshot of the images as they are now, version it, and pin the champion to go on from with it."""
     workspace, params = _workspace()
+    _hand_on(dask)
     _mlflow()
     from flows import stages, starts, versions
 
@@ -297,3 +311,11 @@ def _shown(path: Path) -> str:
     """A path as short as it gets from here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _hand_on(dask: str | None) -> None:
+    """Name the cluster to all steps that this process starts. Raises BadParamsError for an address that is none."""
+    if dask:
+        from gen import workers
+
+        os.environ[workers.ADDRESS] = workers.checked(dask)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gen.snapshot import Picture
 from gen.strict import Strict
+from gen.workers import Hire
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Places:
     """Where downloaded files are kept."""
     snapshot: Callable[[str], Path]
     """Where the snapshot of another dataset lies."""
+    hire: Hire | None = None
+    """Who decodes files, where there are many; by default this process alone."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gen.errors import TooFewImagesError
 from gen.snapshot import Picture, Tally
 from gen.sources.base import Places, Rejected
 from gen.sources.official import MIRROR
+from gen.workers import Hire
 from gen.workspace import Workspace
 
 FEWEST = 64
@@ -21,9 +22,12 @@ SAY_EVERY = 20_000
 Say = Callable[[str], None]
 
 
-def ingest(workspace: Workspace, params: Params, name: str, say: Say = print) -> dict[str, Any]:
+def ingest(
+    workspace: Workspace, params: Params, name: str, say: Say = print, hire: Hire | None = None
+) -> dict[str, Any]:
     """Write the snapshot of dataset `name` to data/raw/NAME (see gen.snapshot) and return its summary.
 
+    Files are decoded by those whom `hire` brings, or by this process alone.
     Raises UserError when the source is missing or damaged, TooFewImagesError when too little of it can be used; what
     was there before then stays.
     """
@@ -32,7 +36,7 @@ def ingest(workspace: Workspace, params: Params, name: str, say: Say = print) ->
         params.dataset(other)
     target = workspace.raw(name)
     with files.fresh_folder(target) as folder:
-        stream = source.open(_places(workspace))
+        stream = source.open(_places(workspace, hire))
         say(f"{name}: reading {stream.description}")
         quarantine = Quarantine()
         tally = snapshot.write(folder, _accepted(stream.items, quarantine, name, say))
@@ -57,13 +61,14 @@ def ingest(workspace: Workspace, params: Params, name: str, say: Say = print) ->
     return summary
 
 
-def _places(workspace: Workspace) -> Places:
+def _places(workspace: Workspace, hire: Hire | None) -> Places:
     mirror = os.environ.get(MIRROR)
     return Places(
         root=workspace.home,
         mirror=Path(mirror).expanduser() if mirror else None,
         downloads=workspace.private / "downloads",
         snapshot=workspace.raw,
+        hire=hire,
     )
 
 

@@ -1,5 +1,6 @@
 """prepare@DATASET: a snapshot in, square images of one size in shards with their splits and a profile out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,24 +8,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from gen import files, images
+from gen import files, images, workers
 from gen.config import Dataset, Params
 from gen.datasets import SPLITS, Split
 from gen.errors import TooFewImagesError
 from gen.images import Pixels
 from gen.patterns import Points
 from gen.plane import SHOWN, Box, scatter
-from gen.shards import write_shards
+from gen.shards import Shards, stream_shards
 from gen.snapshot import PAIRS, Snapshot, resized
 from gen.splits import assign
+from gen.workers import Hire
 from gen.workspace import Workspace
 
 FEWEST = 16
 """Images that each domain needs in each split."""
+BLOCK = 32
+"""Images that are prepared at once by whoever prepares them."""
 
 
-def prepare(workspace: Workspace, params: Params, name: str) -> None:
-    """Write data/prepared/NAME (see gen.datasets) from data/raw/NAME.
+def prepare(workspace: Workspace, params: Params, name: str, hire: Hire | None = None) -> None:
+    """Write data/prepared/NAME (see gen.datasets) from data/raw/NAME, by those whom `hire` brings or by this process.
 
     Raises UserError when the dataset is not ingested, TooFewImagesError when a split comes out too small.
     """
@@ -33,19 +37,19 @@ def prepare(workspace: Workspace, params: Params, name: str) -> None:
     with files.fresh_folder(workspace.prepared(name)) as folder:
         sheet = _sheet(snapshot, dataset)
         _check_enough(name, dataset, snapshot, sheet)
-        train = []
         for split in SPLITS:
             for domain in snapshot.domains:
-                pixels, labels = prepared_arrays(snapshot, dataset, split, domain)
-                write_shards(folder / split / domain, pixels, labels)
-                if split == "train":
-                    train.append(pixels)
+                rows = rows_of(snapshot, dataset, split, domain)
+                blocks = prepared_blocks(snapshot, rows, dataset, hire)
+                stream_shards(folder / split / domain, blocks, len(rows), _labels(snapshot, rows, domain))
             if split != "train" and PAIRS in set(snapshot.index["domain"]):
-                write_shards(folder / split / PAIRS, squares(snapshot, _pair_rows(snapshot, dataset, split), dataset))
+                rows = _pair_rows(snapshot, dataset, split)
+                stream_shards(folder / split / PAIRS, prepared_blocks(snapshot, rows, dataset, hire), len(rows))
+        train = [Shards(folder / "train" / domain) for domain in snapshot.domains]
         if dataset.holds_points:
             images.write_png(folder / "points.png", scatter(train[0][:SHOWN]))
         else:
-            means = [pixels.mean(axis=0).round().astype(np.uint8) for pixels in train]
+            means = [_mean(shards) for shards in train]
             images.write_png(folder / "mean.png", images.grid(np.stack(means), columns=len(means)))
         columns = ["sha256", "split", "domain", "label", "row"]
         sheet[columns].to_csv(folder / "index.csv", index=False, lineterminator="\n")
@@ -84,10 +88,39 @@ def squares(snapshot: Snapshot, rows: NDArray[np.int64], dataset: Dataset) -> Pi
     """
     if dataset.holds_points:
         return _box(snapshot).inside(_points(snapshot, rows))
-    out = np.empty((len(rows), dataset.size, dataset.size, dataset.channels), np.uint8)
-    for number, row in enumerate(rows):
-        out[number] = square(snapshot.pixels(int(row)), dataset.size, dataset.channels)
-    return out
+    return np.concatenate(
+        [
+            np.empty((0, dataset.size, dataset.size, dataset.channels), np.uint8),
+            *prepared_blocks(snapshot, rows, dataset),
+        ]
+    )
+
+
+def prepared_blocks(
+    snapshot: Snapshot, rows: NDArray[np.int64], dataset: Dataset, hire: Hire | None = None
+) -> Iterator[Pixels]:
+    """The same in blocks of BLOCK images; points all at once."""
+    if dataset.holds_points:
+        yield squares(snapshot, rows, dataset)
+        return
+    pieces = (
+        ([snapshot.pixels(int(row)) for row in rows[start : start + BLOCK]], dataset.size, dataset.channels)
+        for start in range(0, len(rows), BLOCK)
+    )
+    yield from workers.each(_squared, pieces, hire)
+
+
+def _squared(piece: tuple[list[Pixels], int, int]) -> Pixels:
+    pixels, size, channels = piece
+    return np.stack([square(each, size, channels) for each in pixels])
+
+
+def _mean(shards: Shards) -> Pixels:
+    """The mean image, [size, size, channels]."""
+    total = np.zeros(shards.shape[1:], np.int64)
+    for start in range(0, len(shards), BLOCK):
+        total += shards[start : start + BLOCK].sum(axis=0, dtype=np.int64)
+    return (total / len(shards)).round().astype(np.uint8)
 
 
 def _box(snapshot: Snapshot) -> Box:

@@ -19,12 +19,14 @@ from gen.metrics.frechet import Gaussian
 from gen.metrics.memorisation import copies, memorisation
 from gen.reference import REPORT, generated_count, kept
 from gen.survey import survey
+from gen.workers import Hire
 from gen.workspace import Workspace
 
 
-def reference(workspace: Workspace, params: Params, name: str) -> None:
+def reference(workspace: Workspace, params: Params, name: str, hire: Hire | None = None) -> None:
     """Write data/features/NAME and data/reference/NAME (their layout stands in gen.reference).
 
+    Features of many images are measured by those whom `hire` brings, or by this process alone.
     Raises UserError when the extractor is missing or takes other images, TooFewImagesError when a split has no more
     images than the extractor has features.
     """
@@ -38,7 +40,7 @@ def reference(workspace: Workspace, params: Params, name: str) -> None:
     chosen, noise = (torch.Generator().manual_seed(2 * params.judge.seed + stream) for stream in range(2))
     among_train = _some(len(images["train"]), count, chosen)
     wanted = {**looked_at, "train": np.union1d(looked_at["train"], among_train)}
-    surveys = {split: survey(extractor, images[split], wanted[split]) for split in SPLITS}
+    surveys = {split: survey(extractor, images[split], wanted[split], hire) for split in SPLITS}
     features = {split: surveys[split].at(looked_at[split]) for split in SPLITS}
     with files.fresh_folder(workspace.features(name)) as folder:
         shutil.copytree(extractor_folder, folder / "extractor")

@@ -57,7 +57,10 @@ def serve(workspace: Workspace, port: int) -> None:
 def _environment(uri: str) -> dict[str, str]:
     """This one's, in which MLflow's process finds this code and its database, and knows whom to leave with."""
     code = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    quiet = {"MLFLOW_UVICORN_OPTS": "--no-access-log"}  # `genflows up` asks every few seconds, for months
+    quiet = {
+        "MLFLOW_UVICORN_OPTS": "--no-access-log",  # `genflows up` asks every few seconds, for months
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that look for jobs, of which none is made here
+    }
     # Not among the arguments, which every user of the machine can read: the address may hold a password.
     named = {"MLFLOW_BACKEND_STORE_URI": uri, "PYTHONPATH": os.pathsep.join(code)}
     return {**quiet, **os.environ, **named, orphan.DRIVER: orphan.this_process()}

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gen.errors import PartedError, UserError, describe
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 THIS = (sys.executable, "-m", "gen")
 STEPS = ("ingest", "extractor", "prepare", "reference", "train", "evaluate", "compare", "speed")
-USAGE = f"usage: python -m gen {{{','.join(STEPS)}}} [NAME]"
+USAGE = f"usage: python -m gen {{{','.join(STEPS)}}} [NAME], or python -m gen join"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one step; returns the exit code: 0, 1 for an error that the user can mend, 2 for a wrong call."""
     match arguments:
+        case ["join"]:
+            return _join()
         case [step, *rest] if step in STEPS and len(rest) == (step != "compare"):
             try:
                 return _run(step, rest[0] if rest else "")
@@ -73,11 +75,9 @@ def _run(step: str, name: str) -> int:
 
             _settle_training(params.machine)
             if _needs_company(params):
-                from gen.launch import launch
-
                 # What none of them could do is told once, before they are there.
                 possible(workspace, params, name)
-                return launch([*THIS, step, name], params.machine.processes, leave.wanted)
+                return _in_company([step, name], params.machine.processes, leave.wanted)
             train(workspace, params, name, _code(params, name), say=_say, leaving=leave.wanted)
         case "evaluate":
             from gen.steps.evaluate import evaluate
@@ -92,9 +92,7 @@ def _run(step: str, name: str) -> int:
             # No step of the pipeline: it leaves nothing behind. But it runs in processes like a training's.
             _settle_training(params.machine)
             if _needs_company(params):
-                from gen.launch import launch
-
-                return launch([*THIS, step, name], params.machine.processes, lambda: False)
+                return _in_company([step, name], params.machine.processes, lambda: False)
             from gen import parallel
             from gen.speed import measure
 
@@ -113,6 +111,34 @@ def _is_told_elsewhere(error: Exception) -> bool:
     from gen.parallel import MEETING, leads
 
     return not leads() or MEETING in os.environ
+
+
+def _join() -> int:
+    """Take part in the trainings that another machine leads, until asked to leave."""
+    from gen.leaving import Leave
+    from gen.machines import Machines, join
+
+    leave = Leave()
+    leave.listen()
+    try:
+        machines = Machines.told()
+    except UserError as error:
+        sys.stderr.write(f"join: {error}\n")
+        return error.exit_code
+    if machines is None:
+        sys.stderr.write("join: PET_NNODES is not set: this machine is told of no other that it could join.\n")
+        return 2
+    join(machines, leave.wanted, _say)
+    return 0
+
+
+def _in_company(step: list[str], processes: int, leaving: Callable[[], bool]) -> int:
+    """Run a step in several processes, of this machine or of several."""
+    from gen.launch import launch
+    from gen.machines import Machines, lead
+
+    machines = Machines.told()
+    return lead(machines, step, processes, leaving) if machines else launch([*THIS, *step], processes, leaving)
 
 
 def _needs_company(params: "Params") -> bool:

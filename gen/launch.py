@@ -1,11 +1,12 @@
-"""Starts the processes of one training on this machine: torchrun's engine, without the port that torchrun opens."""
+"""Starts the processes of one training, with torchrun's engine: on this machine, and as part of several machines."""
 
 import logging
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, start_processes
@@ -21,6 +22,16 @@ PATIENCE = 60
 """Seconds that the processes have to keep what there is, once they are asked to leave."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """The processes of a training that are here."""
+
+    first: int
+    count: int
+    total: int
+    """Of them and of those that are elsewhere."""
+
+
 def launch(command: list[str], processes: int, leaving: Callable[[], bool]) -> int:
     """Run `command` in so many processes that know each other; returns the leader's exit code.
 
@@ -29,24 +40,30 @@ def launch(command: list[str], processes: int, leaving: Callable[[], bool]) -> i
     """
     if leaving():
         raise LeftError(LEFT)
+    with tempfile.TemporaryDirectory() as folder:
+        # Loopback, by whatever name the machine has it: they need no other network, and no port.
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        meeting = {
+            MEETING: str(Path(folder) / "meeting"),
+            "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", loopback),
+        }
+        return run(command, Part(0, processes, processes), meeting, leaving)
+
+
+def run(command: list[str], part: Part, meeting: Mapping[str, str], leaving: Callable[[], bool]) -> int:
+    """Run `command` in the processes of one machine, which meet the others as `meeting` says; else as `launch`."""
     # What fails says so itself; torch's engine would add where in torch it noticed.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     # Nor is it to take signals: its handlers end this process wherever it is, also when the terminal is closed.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""
+    shared = {**os.environ, **meeting, "WORLD_SIZE": str(part.total), orphan.DRIVER: orphan.this_process()}
+    here = range(part.count)
     with tempfile.TemporaryDirectory() as folder:
-        shared = {
-            MEETING: str(Path(folder) / "meeting"),
-            "WORLD_SIZE": str(processes),
-            # Loopback, by whatever name the machine has it: they need no other network.
-            "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo"),
-            orphan.DRIVER: orphan.this_process(),
-        }
-        ranks = range(processes)
         context = start_processes(
             name="train",
             entrypoint=command[0],
-            args={rank: tuple(command[1:]) for rank in ranks},
-            envs={rank: {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in ranks},
+            args={number: tuple(command[1:]) for number in here},
+            envs={number: {**shared, "RANK": str(part.first + number), "LOCAL_RANK": str(number)} for number in here},
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:

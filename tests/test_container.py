@@ -56,6 +56,14 @@ def image() -> Iterator[Image]:
         engine.end()
 
 
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that other users reach too, as they do not what pytest makes."""
+    with tempfile.TemporaryDirectory(prefix="genflows-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @built
 @pytest.mark.timeout(1800)
 def test_no_layer_and_no_description_holds_a_secret(image: Image) -> None:
@@ -114,15 +122,14 @@ PASSWORDS = {"GENFLOWS_DATABASE_PASSWORD": secrets.token_hex(24), "GENFLOWS_PREF
 @built
 @pytest.mark.skipif(composed.programs() is None, reason="needs PostgreSQL's programs")
 @pytest.mark.timeout(1200)
-def test_the_services_of_compose_retrain_on_a_schedule_and_serve_the_champion(image: Image, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    workspace, artifacts = image.volume(tmp_path / "workspace"), tmp_path / "artifacts"
+def test_the_services_of_compose_retrain_on_a_schedule_and_serve_the_champion(image: Image, reachable: Path) -> None:
+    workspace, artifacts = image.volume(reachable / "workspace"), reachable / "artifacts"
     (workspace / "params.yaml").write_text(TINY)
     artifacts.mkdir()
     os.chown(artifacts, containers.USER, containers.USER)
     with containers.loopback_alone() as network, ExitStack() as stack:
         password = PASSWORDS["GENFLOWS_DATABASE_PASSWORD"]
-        stack.enter_context(composed.postgresql(network, tmp_path / "postgresql", password))
+        stack.enter_context(composed.postgresql(network, reachable / "postgresql", password))
         compose = Composed(image, network, PASSWORDS, {"workspace": workspace, "artifacts": artifacts})
         for name in ("mlflow", "prefect"):
             stack.enter_context(compose.up(name))

@@ -14,21 +14,30 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gen import files
+from gen import files, ranges
 from gen.classes import Labels
+from gen.errors import UserError
 from gen.plane import Box
 from gen.shards import Shards
 
 Split = Literal["train", "select", "report"]
+COPIES = "GENFLOWS_PREPARED"
+"""Environment variable: an address with copies of data/prepared, for trainings to read, by the names of datasets."""
 SPLITS: tuple[Split, ...] = ("train", "select", "report")
 
 
 class Prepared:
     """A prepared dataset, opened for reading. Arrays are read when they are asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open `folder`, the output of prepare@DATASET. Raises UserError when it is not there."""
+    def __init__(self, folder: Path, copy: str | None = None) -> None:
+        """Open `folder`, the output of prepare@DATASET; images are read from its `copy` at an address, if there is one.
+
+        Raises UserError when it is not there, or the copy is one of something else.
+        """
         self.folder = folder
+        self.copy = copy
+        if copy:
+            _check_copy(folder, copy)
         self.profile: dict[str, Any] = files.read_json(folder / "profile.json")
 
     @property
@@ -64,7 +73,7 @@ class Prepared:
 
     def images(self, split: Split, domain: str) -> Shards:
         """The images of one domain of a split, to be read as far as they are needed."""
-        return Shards(self.folder / split / domain)
+        return Shards(f"{self.copy}/{split}/{domain}" if self.copy else self.folder / split / domain)
 
     def labels(self, split: Split, domain: str) -> NDArray[np.int64] | None:
         """Labels [N], or None where the source has none."""
@@ -80,3 +89,14 @@ class Prepared:
         """The true images of `b` for the images of `a`, in their order; None where nobody knows them."""
         folder = self.folder / split / "pairs"
         return Shards(folder) if folder.exists() else None
+
+
+def _check_copy(folder: Path, copy: str) -> None:
+    """Raise UserError unless both have the same manifest."""
+    place = ranges.folder(copy)
+    there = place.content(files.MANIFEST) if files.MANIFEST in place.names() else None
+    if there != (folder / files.MANIFEST).read_bytes():
+        raise UserError(
+            f"{copy} is no copy of {folder}: its {files.MANIFEST} is missing or another. Copy the folder there as it "
+            f"is now, or unset {COPIES}."
+        )

@@ -1,6 +1,7 @@
-"""Images in shards on disk: read whole where they fit into memory, one by one where they do not."""
+"""Images in shards, on disk or at an address: read whole where they fit into memory, one by one where they do not."""
 
-import os
+import io
+import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -9,23 +10,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gen import ranges
 from gen.errors import UserError
 from gen.images import Pixels
+from gen.ranges import Folder, Piece
 
 SHARD_IMAGES = 10_000
-MOST = 1 << 30
-"""Bytes of one read; not every system takes more than twice that."""
+HEAD = 128
+"""Bytes before a shard's pixels."""
 
 
 class Shards:
-    """Images [N, H, W, C] in the files `00000.npy ...` of one folder. Opening it reads their heads alone."""
+    """Images [N, H, W, C] in the files `00000.npy ...` of one place. Opening it reads their heads alone."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises UserError when `folder` holds no images."""
-        self._paths = sorted(folder.glob("[0-9]*.npy"))
-        if not self._paths:
-            raise UserError(f"{folder} holds no images. Run `dvc repro` to have the dataset prepared again.")
-        heads = [_head(path) for path in self._paths]
+    def __init__(self, place: Path | str) -> None:
+        """In a folder, or at an address that fsspec knows. Raises UserError when there are no images."""
+        self._folder = ranges.folder(place)
+        self._names = [name for name in self._folder.names() if re.fullmatch(r"\d+\.npy", name)]
+        if not self._names:
+            raise UserError(f"{place} holds no images. Run `dvc repro` to have the dataset prepared again.")
+        heads = [_head(self._folder, name) for name in self._names]
         self._begins = np.cumsum([0, *(head.shape[0] for head in heads)])
         self._offsets = [head.offset for head in heads]
         _, height, width, channels = heads[0].shape
@@ -42,10 +46,12 @@ class Shards:
         if step != 1:
             raise ValueError("shards are read in their order, or by `at`")
         read = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        wanted = []
         for shard, (begin, end) in enumerate(pairwise(self._begins)):
             first, last = max(start, int(begin)), min(stop, int(end))
             if first < last:
-                self._read(shard, [(first - int(begin), read[first - start : last - start])])
+                wanted.append(self._piece(shard, first - int(begin), read[first - start : last - start]))
+        self._folder.read(wanted)
         return read
 
     @property
@@ -57,9 +63,12 @@ class Shards:
         """The images at `indices` [M], in that order: [M, H, W, C]."""
         read = np.empty((len(indices), *self.shape[1:]), self.dtype)
         shards = np.searchsorted(self._begins, indices, side="right") - 1
-        for shard in np.unique(shards):
-            places = np.flatnonzero(shards == shard)
-            self._read(int(shard), [(int(indices[place] - self._begins[shard]), read[place]) for place in places])
+        self._folder.read(
+            [
+                self._piece(int(shard), int(index - self._begins[shard]), read[place])
+                for place, (index, shard) in enumerate(zip(indices, shards, strict=True))
+            ]
+        )
         return read
 
     def blocks(self) -> Iterator[Pixels]:
@@ -67,17 +76,10 @@ class Shards:
         for begin, end in pairwise(self._begins):
             yield self[int(begin) : int(end)]
 
-    def _read(self, shard: int, wanted: list[tuple[int, Pixels]]) -> None:
-        """Fill arrays with a shard's images from a row on. Raises UserError where the file ends before."""
+    def _piece(self, shard: int, row: int, target: Pixels) -> Piece:
+        """A shard's images from a row on, to fill an array with."""
         size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
-        file = os.open(self._paths[shard], os.O_RDONLY)
-        try:
-            for row, target in wanted:
-                _fill(
-                    file, self._offsets[shard] + row * size, target.reshape(-1).view(np.uint8).data, self._paths[shard]
-                )
-        finally:
-            os.close(file)
+        return Piece(self._names[shard], self._offsets[shard] + row * size, target.reshape(-1).view(np.uint8).data)
 
 
 class _Head(NamedTuple):
@@ -88,20 +90,14 @@ class _Head(NamedTuple):
     offset: int
 
 
-def _head(path: Path) -> _Head:
-    # Mapped for its head alone: mapped pixels would count as this process's memory, and each map keeps a file open.
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return _Head(mapped.shape, mapped.dtype, mapped.offset)
-
-
-def _fill(file: int, offset: int, target: memoryview, path: Path) -> None:
-    while len(target):
-        count = os.preadv(file, [target[:MOST]], offset)
-        if not count:
-            raise UserError(
-                f"{path} is shorter than it says. Run `dvc checkout`, or `dvc repro` to have it made again."
-            )
-        target, offset = target[count:], offset + count
+def _head(folder: Folder, name: str) -> _Head:
+    """Of a file as `stream_shards` writes it."""
+    begin = bytearray(HEAD)
+    folder.read([Piece(name, 0, memoryview(begin))])
+    file = io.BytesIO(begin)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return _Head(shape, dtype, file.tell())
 
 
 def write_shards(folder: Path, pixels: Pixels, labels: NDArray[np.int64] | None = None) -> None:

@@ -1,6 +1,7 @@
 """train@MODEL: prepared images in, a published network with its journal and sample grids out."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from gen.artifact import CONFIG, CRITICS, SEEN, WEIGHTS, Published
 from gen.batches import opened
 from gen.classes import Classes, Labels
 from gen.config import Params
-from gen.datasets import Prepared
+from gen.datasets import COPIES, Prepared
 from gen.errors import LeftError, UserError
 from gen.families.base import RANDOM, ModelConfig, Sampler
 from gen.origin import Origin
@@ -76,7 +77,9 @@ def possible(workspace: Workspace, params: Params, name: str) -> tuple[Prepared,
     Raises UserError, as `train`, for what cannot be trained.
     """
     block = params.model(name)
-    prepared = Prepared(workspace.prepared(block.dataset))
+    copies = os.environ.get(COPIES)
+    copy = f"{copies.rstrip('/')}/{block.dataset}" if copies else None
+    prepared = Prepared(workspace.prepared(block.dataset), copy)
     labels = _labels(block, name, prepared)
     classes = labels.classes if labels else None
     begun = origin.find(workspace.start(block.init), block, f"models.{name}", prepared.shape, classes)

@@ -1,17 +1,26 @@
 """Images on disk are what they are in memory, however they are read."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
 
-from gen import shards
+from gen import files, shards
 from gen.batches import Batches, opened
+from gen.datasets import COPIES
 from gen.errors import UserError
 from gen.images import Pixels, to_float
 from gen.parallel import ALONE, Team
 from gen.shards import Shards, write_shards
+from gen.workspace import Workspace
+from tests.gen import test_resume
 
 
 @pytest.fixture
@@ -91,3 +100,56 @@ def test_what_fits_into_memory_is_read_once(stored: Shards, monkeypatch: pytest.
     assert isinstance(opened([stored], ALONE)[0], np.ndarray)
     monkeypatch.setattr("gen.batches.SHARE", 10**12)
     assert opened([stored], ALONE) == [stored]
+
+
+@pytest.fixture
+def address(stored: Shards, tmp_path: Path) -> Iterator[str]:
+    """A copy of the shards in fsspec's own file system in memory."""
+    assert len(stored) == 50
+    system = fsspec.filesystem("memory")
+    system.put(f"{tmp_path}/", "/bucket/shards", recursive=True)
+    yield "memory://bucket/shards"
+    system.rm("/bucket", recursive=True)
+
+
+def test_images_at_an_address_are_those_on_disk(pixels: Pixels, stored: Shards, address: str) -> None:
+    away = Shards(address)
+    assert (away.shape, away.dtype, away.bytes) == (stored.shape, stored.dtype, stored.bytes)
+    np.testing.assert_array_equal(away[3:40], pixels[3:40])
+    np.testing.assert_array_equal(away.at(np.array([49, 0, 16, 0])), pixels[[49, 0, 16, 0]])
+    near, far = (Batches([each], 8, seed=3, readers=2) for each in (stored, away))
+    for images in (0, 8, 48, 400):
+        assert (near.at(images)[0] == far.at(images)[0]).all()
+
+
+def test_a_training_reads_a_copy_at_an_address(tmp_path: Path) -> None:
+    near, far = (test_resume.workspace(tmp_path / name) for name in ("near", "far"))
+    for made in (near, far):
+        made.root.joinpath("dvc.yaml").touch()
+    copy = shutil.copytree(far.prepared("digits"), tmp_path / "bucket" / "digits")
+    for shard in far.prepared("digits").rglob("0*.npy"):
+        shard.unlink()
+    address = {COPIES: f"file://{tmp_path}/bucket"}
+    assert trained(near) == trained(far, **address) == ""
+    assert files.contents(far.train("vae")) == files.contents(near.train("vae"))
+    for manifest in ("{}", (copy / "manifest.json").read_text() + "more"):
+        (copy / "manifest.json").write_text(manifest)
+        assert "/bucket/digits is no copy of" in trained(far, **address)
+
+
+def trained(made: Workspace, **environment: str) -> str:
+    """What was wrong with it."""
+    command = [sys.executable, "-m", "gen", "train", "vae"]
+    done = subprocess.run(command, cwd=made.root, env=os.environ | environment, text=True, capture_output=True)
+    return done.stderr
+
+
+def test_what_is_at_no_address_is_told(address: str) -> None:
+    with pytest.raises(UserError, match=r"memory://bucket/nothing holds no images"):
+        Shards("memory://bucket/nothing")
+    with pytest.raises(UserError, match=r"carrier-pigeon://x cannot be read from here"):
+        Shards("carrier-pigeon://x")
+    system = fsspec.filesystem("memory")
+    system.pipe("/bucket/shards/00001.npy", system.cat("/bucket/shards/00001.npy")[:-40])
+    with pytest.raises(UserError, match=r"00001.npy is shorter than it says"):
+        Shards(address).at(np.array([31]))

@@ -20,6 +20,8 @@ from gen.workers import Hire
 
 BLOCK = 512
 """Images whose features are held at once, beside those that are kept; whoever measures them takes as many."""
+HEAD_START = 10.0
+"""Seconds of work before others are asked for: each has to load torch and the network first."""
 Indices = NDArray[np.int64]
 
 
@@ -75,7 +77,7 @@ def _features(extractor: Extractor, images: Shards | Pixels, hire: Hire | None) 
     if hire is None or extractor.folder is None:
         return map(extractor.features, blocks)
     measure = functools.partial(_measured, extractor.folder.resolve(), extractor.digest, torch.get_num_threads())
-    return workers.each(measure, blocks, hire)
+    return workers.each(measure, blocks, hire, HEAD_START)
 
 
 def _measured(folder: Path, digest: str, threads: int, pixels: Pixels) -> Features:

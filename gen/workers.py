@@ -27,7 +27,7 @@ from gen.errors import BadParamsError, UserError
 ADDRESS = "GENFLOWS_DASK"
 """Environment variable with the address of a Dask scheduler. It changes no result, so it is no parameter."""
 HEAD_START = 1.0
-"""Seconds of work that are done here, before others are asked: starting a process takes as long."""
+"""Seconds of work before others are asked for: starting a process takes as long."""
 LIVES = 3
 """So often the processes of this machine may break off before the work is given up."""
 PATIENCE = 30
@@ -66,17 +66,20 @@ def checked(address: str) -> str:
     return address
 
 
-def each(work: Callable[[Piece], Result], pieces: Iterable[Piece], hire: Hire | None) -> Iterator[Result]:
+def each(
+    work: Callable[[Piece], Result], pieces: Iterable[Piece], hire: Hire | None, head_start: float = HEAD_START
+) -> Iterator[Result]:
     """The result of `work`, a function of a module, for each piece, in their order; without `hire` all is done here.
 
-    A process that dies costs a repetition of the pieces that were under way. Raises what `work` raises, and UserError
-    when processes die again and again, or do not have the same code and packages as this one.
+    What the first `head_start` seconds suffice for is done here too. A process that dies costs a repetition of the
+    pieces that were under way. Raises what `work` raises, and UserError when processes die again and again, or do not
+    have the same code and packages as this one.
     """
     if hire is None:
         yield from map(work, pieces)
         return
     waiting = iter(pieces)
-    deadline = time.monotonic() + HEAD_START
+    deadline = time.monotonic() + head_start
     for piece in waiting:
         yield work(piece)
         if time.monotonic() > deadline:

@@ -39,6 +39,7 @@ def start(tmp_path: Path) -> START:
     return started
 
 
+@pytest.mark.long
 def test_they_train_what_processes_of_one_machine_do(start: START, tmp_path: Path) -> None:
     alone, together = (test_parallel.workspace(tmp_path / name) for name in ("alone", "together"))
     test_parallel.finished(alone.root)
@@ -60,6 +61,7 @@ def made(workspace: Workspace) -> dict[str, Any]:
     return files.contents(workspace.train("vae"))
 
 
+@pytest.mark.long
 def test_one_that_leaves_makes_the_other_keep_what_there_is(start: START, tmp_path: Path) -> None:
     workspace = test_parallel.workspace(tmp_path / "long", test_parallel.LONG)
     helper, leader = start(1, "join"), start(0, "train", "vae", folder=workspace.root)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gen import files, workers
+from gen import survey as surveying
 from gen.datasets import Prepared
 from gen.errors import BadParamsError, UserError
 from gen.features import Extractor
@@ -29,12 +30,6 @@ from tests.gen.world import small_extractor
 TWO = functools.partial(workers.local, 2)
 
 
-@pytest.fixture(autouse=True)
-def no_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but the first piece goes to others."""
-    monkeypatch.setattr(workers, "HEAD_START", 0.0)
-
-
 @pytest.fixture
 def bullets(tmp_path: Path) -> Path:
     folder = tmp_path / "bullets"
@@ -43,8 +38,8 @@ def bullets(tmp_path: Path) -> Path:
 
 
 def test_results_come_in_the_order_of_the_pieces_from_several_processes() -> None:
-    assert list(workers.each(square, range(50), TWO)) == [square(number) for number in range(50)]
-    seen = set(workers.each(crews.process, range(50), TWO))
+    assert list(workers.each(square, range(50), TWO, 0)) == [square(number) for number in range(50)]
+    seen = set(workers.each(crews.process, range(50), TWO, 0))
     assert os.getpid() in seen
     assert 2 <= len(seen) <= 3
 
@@ -66,14 +61,14 @@ def test_no_more_is_under_way_than_twice_what_is_worked_at() -> None:
             taken += 1
             yield number
 
-    for done, _ in enumerate(workers.each(square, pieces(), TWO)):
+    for done, _ in enumerate(workers.each(square, pieces(), TWO, 0)):
         assert taken <= done + 1 + 2 * 2
 
 
 def test_what_the_work_raises_is_raised_here() -> None:
     with pytest.raises(ValueError, match="3 is refused"):
         list(workers.each(crews.refused, range(3, 9), None))
-    results = workers.each(functools.partial(_refuse_after, 3), range(9), TWO)
+    results = workers.each(functools.partial(_refuse_after, 3), range(9), TWO, 0)
     with pytest.raises(ValueError, match="4 is refused"):
         list(results)
 
@@ -86,7 +81,7 @@ def _refuse_after(last: int, number: int) -> int:
 def test_a_process_that_is_killed_costs_a_repetition(bullets: Path, deaths: int) -> None:
     for number in range(deaths):
         (bullets / str(number)).touch()
-    assert list(workers.each(Deadly(bullets, at=20), range(40), TWO)) == [square(number) for number in range(40)]
+    assert list(workers.each(Deadly(bullets, at=20), range(40), TWO, 0)) == [square(number) for number in range(40)]
     assert not list(bullets.iterdir())
 
 
@@ -94,16 +89,15 @@ def test_what_kills_again_and_again_is_given_up(bullets: Path) -> None:
     for number in range(9):
         (bullets / str(number)).touch()
     with pytest.raises(UserError, match=r"were killed 3 times.*where memory runs out"):
-        list(workers.each(Deadly(bullets, at=20), range(40), TWO))
+        list(workers.each(Deadly(bullets, at=20), range(40), TWO, 0))
 
 
 HOLDS = """
 import functools, time
 from gen import workers
-workers.HEAD_START = 0.0
 if __name__ == "__main__":
     from tests.gen.crews import process
-    results = workers.each(process, range(9), functools.partial(workers.local, 2))
+    results = workers.each(process, range(9), functools.partial(workers.local, 2), 0)
     next(results)
     print(next(results), flush=True)
     time.sleep(60)
@@ -150,7 +144,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_same_bytes_whoever_makes_them(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / "images", noise(1200, size=16), labels_of(1200))
+    each = workers.each
+    # All but the first piece of each step goes to others.
+    monkeypatch.setattr(workers, "each", lambda work, pieces, hire, *_: each(work, pieces, hire, 0))
+    monkeypatch.setattr(surveying, "BLOCK", 64)
+    write_folder(tmp_path / "images", noise(300, size=16), labels_of(300))
     (tmp_path / "images" / "3" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     alone = made(tmp_path / "alone", None)
     assert made(tmp_path / "two", TWO) == alone
@@ -158,18 +156,21 @@ def test_the_same_bytes_whoever_makes_them(tmp_path: Path, address: str, monkeyp
     assert made(tmp_path / "dask", workers.hired()) == alone
 
 
+@pytest.mark.long
 def test_a_worker_of_a_cluster_that_is_killed_costs_a_repetition(tmp_path: Path, bullets: Path) -> None:
     (bullets / "one").touch()
     with crews.cluster(tmp_path, workers=2) as cluster:
         hire = functools.partial(workers.dask, cluster.address)
-        assert list(workers.each(Deadly(bullets, at=20), range(40), hire)) == [square(number) for number in range(40)]
+        assert list(workers.each(Deadly(bullets, at=20), range(40), hire, 0)) == [
+            square(number) for number in range(40)
+        ]
         assert [process.wait(10) for process in cluster.processes if process.poll() is not None] == [-signal.SIGKILL]
 
 
 def test_a_worker_with_other_code_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_code", lambda: "of yesterday")
     with pytest.raises(UserError, match="another version of this program"):
-        list(workers.each(square, range(9), functools.partial(workers.dask, address)))
+        list(workers.each(square, range(9), functools.partial(workers.dask, address), 0))
 
 
 def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +180,9 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest
         workers.hired()
     monkeypatch.setenv(workers.ADDRESS, "tcp://127.0.0.1:9")
     with pytest.raises(UserError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
-        list(workers.each(square, range(9), workers.hired()))
+        list(workers.each(square, range(9), workers.hired(), 0))
     with crews.cluster(tmp_path, workers=0) as cluster:
         while not cluster.listens():
             time.sleep(0.1)
         with pytest.raises(UserError, match="has no workers"):
-            list(workers.each(square, range(9), functools.partial(workers.dask, cluster.address)))
+            list(workers.each(square, range(9), functools.partial(workers.dask, cluster.address), 0))

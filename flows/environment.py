@@ -2,11 +2,17 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from gen import databases, orphan
 from gen.errors import UserError
 from gen.workspace import Workspace
+
+RUNS_KEPT = timedelta(days=30)
+"""How long Prefect knows a retrain after its end, with its tasks, logs and artifacts."""
+EVENTS_KEPT = timedelta(days=3)
+"""The same of what it was told of each step of theirs; automations look back a quarter of an hour."""
 
 
 def prefect_environment(workspace: Workspace) -> None:
@@ -24,6 +30,19 @@ def prefect_environment(workspace: Workspace) -> None:
         "DO_NOT_TRACK": "true",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def vacuuming() -> dict[str, str]:
+    """What keeps the database of a Prefect server from growing for ever. What the user has set wins.
+
+    Of itself a server deletes events alone: flow runs, their tasks, logs and artifacts stay.
+    """
+    ours = {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # and with the latter what they leave behind
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": f"{RUNS_KEPT.total_seconds():.0f}",
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{EVENTS_KEPT.days}D",  # of seconds it takes a number alone
+    }
+    return {name: os.environ.get(name, value) for name, value in ours.items()}
 
 
 def prefect_database() -> tuple[str, str] | None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from flows import logs
 from flows.answering import answers
-from flows.environment import check_prefect_database, child_environment
+from flows.environment import check_prefect_database, child_environment, vacuuming
 from gen.errors import UserError
 from gen.workspace import Workspace
 
@@ -61,10 +62,11 @@ def prefect_server(workspace: Workspace, *, schedules: bool = False) -> Iterator
         yield Server(url)
         return
     check_prefect_database()
-    log = workspace.private / "logs" / "prefect-server.log"
+    log = logs.folder(workspace) / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    logs.bound(workspace)
     # The server inherits the bound socket: between choosing a port and taking it nobody can come first.
-    with socket.create_server(("127.0.0.1", 0)) as bound, log.open("wb") as output:
+    with socket.create_server(("127.0.0.1", 0)) as bound, log.open("ab") as output:
         process = launch(workspace, bound, output, schedules=schedules)
         url = address(bound)
     with process:
@@ -107,7 +109,8 @@ def stop(process: "subprocess.Popen[bytes]", patience: float = 10.0) -> None:
 
 def _server_environment(workspace: Workspace, url: str, schedules: bool) -> dict[str, str]:
     ephemeral = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_UI_ENABLED": "false"}
-    mode = {"PREFECT_UI_API_URL": url} if schedules else ephemeral
+    # One that lives as long as a retrain has no time to look through the database.
+    mode = {"PREFECT_UI_API_URL": url, **vacuuming()} if schedules else ephemeral
     return {**child_environment(workspace), "PREFECT__SERVER_FINAL": "1", **mode}
 
 

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
-from flows import notices, server, standing
+from flows import logs, notices, server, standing
 from flows.answering import answers
 from flows.environment import child_environment, prefect_environment
 from flows.mlflow_ui import LOOPBACK
@@ -73,7 +72,7 @@ def _prefect(workspace: Workspace, bound: socket.socket) -> Looked:
     def launch(output: BinaryIO) -> Process:
         return server.launch(workspace, bound, output, schedules=True)
 
-    log = logs(workspace) / "prefect-server.log"
+    log = logs.folder(workspace) / "prefect-server.log"
     return Kept(PREFECT, url.removesuffix("/api"), log, launch, lambda _: answers(f"{url}/health"))
 
 
@@ -86,7 +85,7 @@ def _mlflow(workspace: Workspace, port: int) -> Looked:
     def launch(output: BinaryIO) -> Process:
         return _command(workspace, output, {}, "ui", "--port", str(port))
 
-    return Kept(MLFLOW, url, logs(workspace) / "mlflow-server.log", launch, lambda _: answers(f"{url}/health"))
+    return Kept(MLFLOW, url, logs.folder(workspace) / "mlflow-server.log", launch, lambda _: answers(f"{url}/health"))
 
 
 def _schedule(workspace: Workspace, when: When, api: str) -> Kept:
@@ -99,7 +98,7 @@ def _schedule(workspace: Workspace, when: When, api: str) -> Kept:
         """Whether Prefect knows the schedule by now; from then on it is well while it lives."""
         return said.exists() and said.read_text() == orphan.named(process.pid)
 
-    return Kept(SCHEDULE, None, logs(workspace) / "schedule.log", launch, serves, patience=LEAVING)
+    return Kept(SCHEDULE, None, logs.folder(workspace) / "schedule.log", launch, serves, patience=LEAVING)
 
 
 def _command(workspace: Workspace, output: BinaryIO, environment: dict[str, str], *arguments: str) -> Process:
@@ -124,11 +123,6 @@ def mlflow_elsewhere() -> str | None:
     """The server that MLFLOW_TRACKING_URI names; a database named so is served here."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return uri if uri.startswith(("http://", "https://")) else None
-
-
-def logs(workspace: Workspace) -> Path:
-    """Where everything that runs here says what it has to say."""
-    return workspace.private / "logs"
 
 
 def _named(name: str, url: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from flows import children
+from flows import children, logs
 from flows.environment import child_environment
 from flows.repository import repository
 from gen import files
@@ -221,10 +221,11 @@ def _logged(
     workspace: Workspace, name: str, command: list[str], stop: children.Stop, timeout: float | None = None
 ) -> Iterator[str]:
     """The lines that a command prints, kept in a log as well. Raises StageFailedError."""
-    path = workspace.private / "logs" / f"{name.replace('/', '-')}.log"
+    path = logs.folder(workspace) / f"{name.replace('/', '-')}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     said: list[str] = []
-    with path.open("w", encoding="utf-8") as log:
+    with path.open("a", encoding="utf-8") as log:  # to append: it may be cut meanwhile (flows.logs)
         try:
             for line in children.lines(command, workspace.root, child_environment(workspace), stop, timeout):
                 log.write(line + "\n")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from flows import standing
+from flows import logs, standing
 from flows.children import BLINK, Stop
 from flows.server import PATIENCE, stop
 from flows.standing import Health, Part, Standing
@@ -28,6 +28,8 @@ LONGEST = 60.0
 """Seconds of the longest pause before a start."""
 STEADY = 180.0
 """Seconds of health after which what failed before is forgotten."""
+LOGS_EVERY = 60.0
+"""Seconds between two looks at how large the logs are."""
 REMEMBERED = 100
 """Restarts whose moments are kept."""
 
@@ -181,7 +183,7 @@ def supervise(
 
     The caller holds `standing.lock`.
     """
-    since, written = standing.now(), None
+    since, written, look = standing.now(), None, 0.0
     try:
         while not until.requested:
             for part in parts:
@@ -192,6 +194,10 @@ def supervise(
                 with contextlib.suppress(OSError):
                     standing.write(workspace, now)
                     written = now
+            if time.monotonic() >= look:
+                look = time.monotonic() + LOGS_EVERY
+                with contextlib.suppress(OSError):
+                    logs.bound(workspace)
             time.sleep(BLINK)
     finally:
         for part in reversed(parts):

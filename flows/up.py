@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from flows import notices, parts, server, standing, supervisor, worktree
+from flows import logs, notices, parts, server, standing, supervisor, worktree
 from flows.answering import answers
 from flows.children import Stop
 from flows.environment import check_prefect_database
@@ -89,9 +89,10 @@ def detached(workspace: Workspace, options: parts.Options) -> Standing:
 
     Raises UserError that names the log of what did not come up.
     """
-    log = parts.logs(workspace) / "up.log"
+    log = logs.folder(workspace) / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as output:  # to append: it may be cut while it is written (flows.logs)
         process = subprocess.Popen(  # noqa: S603
             _command(options),
             cwd=workspace.root,
@@ -122,7 +123,7 @@ def down(workspace: Workspace) -> Standing | None:
         if _until_gone(found, patience):
             return found
     raise UserError(
-        f"Not all has ended: {', '.join(_alive(found))}. Look at those processes, and at {parts.logs(workspace)}."
+        f"Not all has ended: {', '.join(_alive(found))}. Look at those processes, and at {logs.folder(workspace)}."
     )
 
 

@@ -50,15 +50,21 @@ def report(workspace: Workspace, params: Params, unsent: Sequence[str]) -> None:
 
 
 def conclude(workspace: Workspace, group: "Group", outcome: Outcome, say: Say = print) -> None:
-    """Say in MLflow how the retrain ended, with its report. Where MLflow cannot be reached, that is all."""
-    from gen.tracking import groups
+    """Say in MLflow how the retrain ended, with its report, and end what killed ones left as running.
+
+    Where MLflow cannot be reached, that is all.
+    """
+    from gen.tracking import abandoned, groups
     from gen.tracking.store import TrackingUnavailable, connect
 
     verdicts = {f"{judged.dataset}-{judged.task}": judged.decision for judged in outcome.verdicts}
     shown = [path for path in (workspace.report, workspace.compare / "table.csv") if path.exists()]
     try:
         tags = {"summary": outcome.summary, **verdicts}
-        groups.end(connect(workspace), group, tags, shown, failed=bool(outcome.failed or outcome.stopped))
+        store = connect(workspace)
+        groups.end(store, group, tags, shown, failed=bool(outcome.failed or outcome.stopped))
+        for name in abandoned.end(store):
+            say(f"MLflow showed `{name}` as running, whose process is gone: it is marked as killed.")
     except TrackingUnavailable as error:
         say(f"MLflow does not know how this retrain ended: {error}")
 

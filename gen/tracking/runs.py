@@ -11,6 +11,7 @@ from PIL import Image
 
 from gen import files
 from gen.tracking import live
+from gen.tracking.abandoned import owned
 from gen.tracking.groups import Group, nested
 from gen.tracking.points import Point
 from gen.tracking.store import Store
@@ -88,7 +89,7 @@ def show(store: Store, attempts: Sequence[Attempt], group: Group) -> None:
     """Write a run for each attempt, nested in that of its group. Raises TrackingUnavailable."""
     with files.lock(store.lock("publish")), store.asking(f"showing the {group.what}"):
         for attempt in attempts:
-            tags = {**attempt.tags, **nested(store, group)}
+            tags = {**attempt.tags, **nested(store, group), **owned(store)}
             run = store.client.create_run(store.experiment, tags=tags, run_name=attempt.name).info.run_id
             _log(store, run, attempt.params, attempt.points)
             store.client.set_terminated(run, attempt.status)
@@ -101,7 +102,7 @@ def _with_key(store: Store, key: str) -> list[Run]:
 
 def _write(store: Store, record: Record, parent: Mapping[str, str]) -> str:
     client = store.client
-    tags = {**record.tags, **parent, KEY: record.key}
+    tags = {**record.tags, **parent, **owned(store), KEY: record.key}
     run = client.create_run(store.experiment, start_time=record.start, tags=tags, run_name=record.name).info.run_id
     _log(store, run, record.params, record.points)
     client.log_inputs(run, [_dataset_input(record.dataset)])

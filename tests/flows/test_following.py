@@ -6,14 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flows import following
+from flows.delivery import conclude
+from flows.outcome import Outcome
 from flows.stages import Orchestration, Stage
 from gen import files
 from gen.steps.publish import publish
+from gen.tracking import abandoned
+from gen.tracking.groups import Group
 from gen.tracking.live import Preview, previews
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
@@ -73,6 +79,27 @@ def test_a_killed_follower_costs_no_point_and_doubles_none(workspace: Workspace)
     assert preview.send() == 100
     assert preview.send() == 0
     assert shown(store) == expected(140)
+
+
+def test_a_killed_training_that_nobody_goes_on_with_is_not_shown_as_running_for_ever(
+    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    begin(workspace, 3).close()
+    store = connect(workspace)
+    assert abandoned.end(store) == []
+    preview = Preview(store, workspace.unfinished("vae", KEY), "vae", workspace.train("vae"))
+    preview.send()
+    status = lambda: store.client.get_run(preview.run).info.status  # noqa: E731
+    elsewhere = replace(store, private=tmp_path_factory.mktemp("elsewhere"))
+    assert abandoned.end(elsewhere) == [], "a colleague's training that is shown on the same server is his"
+    assert status() == "RUNNING"
+    conclude(workspace, Group("retrain", "1", datetime.now(UTC)), Outcome((), ()), lambda _: None)
+    assert status() == "KILLED"
+    again = Preview(store, workspace.unfinished("vae", KEY), "vae", workspace.train("vae"))
+    assert (again.run, status()) == (preview.run, "RUNNING")
+    again.close("FINISHED")
+    assert abandoned.end(store) == []
+    assert shown(store) == expected(3)
 
 
 def test_it_is_shown_soon_and_ends_as_the_stage_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import stored, versions, worktree
+from flows import logs, standing, stored, versions, worktree
 from gen.config import Params
 from gen.workspace import Workspace
 
@@ -35,22 +35,27 @@ class Heap:
 def heaps(workspace: Workspace, params: Params) -> list[Heap]:
     """All that may go from a workspace, in heaps that are not empty."""
     private = workspace.private
-    found = {
+    places = {
         "caches: fetched models, logs, what tools keep for themselves": [
-            private / name for name in ("models", "published", "logs", "dvc")
-        ],
+            private / name for name in ("models", "published", "dvc")
+        ]
+        # What is up has them open: it would write on into files that nobody finds, and that grow unseen.
+        + ([] if standing.held(workspace) else [logs.folder(workspace)]),
         "downloads: public datasets, fetched again when needed": [private / "downloads"],
         "features: of generated images, computed again when needed": [workspace.feature_cache],
         "checkpoints: of trainings that were broken off": [private / "checkpoints"],
         "trials: models that were trained beside the pipeline": [private / "trials"],
-        "left-overs: of processes that died while they wrote": list(_leftovers(workspace)),
+        "left-overs: of processes that died while they wrote": list(leftovers(workspace)),
         "old runs: of models and datasets that params.yaml no longer names": list(_old(workspace, params)),
-        "old versions: in DVC's cache, of what nothing names any more": stored.unused(
-            workspace, _versions(workspace, params) | worktree.used(workspace)
-        ),
+        "old versions: in DVC's cache, of what nothing names any more": unused(workspace, params),
     }
-    made = (_heap(what, [path for path in paths if path.exists()]) for what, paths in found.items())
-    return [heap for heap in made if heap.paths]
+    made = (heap(what, [path for path in paths if path.exists()]) for what, paths in places.items())
+    return [found for found in made if found.paths]
+
+
+def unused(workspace: Workspace, params: Params) -> list[Path]:
+    """What DVC's cache holds that neither a tree, a commit, an experiment nor `genflows data` can ask for."""
+    return stored.unused(workspace, _versions(workspace, params) | worktree.used(workspace))
 
 
 def _versions(workspace: Workspace, params: Params) -> set[str]:
@@ -58,7 +63,8 @@ def _versions(workspace: Workspace, params: Params) -> set[str]:
     return {version.digest for name in params.datasets for version in versions.versions(workspace, name)}
 
 
-def _heap(what: str, paths: Sequence[Path]) -> Heap:
+def heap(what: str, paths: Sequence[Path]) -> Heap:
+    """Paths that may go, and how much they are."""
     return Heap(what, tuple(paths), sum(_size(path) for path in paths))
 
 
@@ -69,7 +75,7 @@ def _size(path: Path) -> int:
     return path.lstat().st_size
 
 
-def _leftovers(workspace: Workspace) -> Iterator[Path]:
+def leftovers(workspace: Workspace) -> Iterator[Path]:
     """Half-written files and folders whose process is no more."""
     root = workspace.root
     for folder in (root, *root.glob("data/*"), root / "runs", *root.glob("runs/*"), workspace.private):

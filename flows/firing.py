@@ -22,7 +22,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Crashed
 
-from flows import automations, experiments, notices, stages, worktree
+from flows import automations, experiments, notices, stages, tidying, worktree
 from flows.pipeline import Retrain, ending, tell
 from flows.stages import Say
 from gen import config, files, orphan
@@ -57,7 +57,10 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
                     message=f"{crashed} retrains in a row have crashed; the schedule's next one tries again."
                 )
             _stand_for_all(client, this)
-            return _retrain(place, say)
+            ended = _retrain(place, say)
+            if not orphan.lost():
+                tidying.tidy(place, say)
+            return ended
     except BusyError as busy:
         return Completed(message=f"Skipped. {busy}")
     except Exception as error:

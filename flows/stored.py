@@ -1,7 +1,7 @@
 """Versioned files as DVC keeps them: pointers in the tree, bytes in its cache."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,10 +90,10 @@ def cached(workspace: Workspace, digest: str, name: str) -> Path:
     return path
 
 
-def used(workspace: Workspace) -> set[str]:
-    """The digests of all files and folders that what is here, a commit or an experiment names."""
+def used(workspace: Workspace, *, history: bool = True) -> set[str]:
+    """The digests of all files and folders that what is here names and, with `history`, any commit or experiment."""
     with repository(workspace) as opened:
-        infos = set().union(*opened.used_objs(all_commits=True, all_experiments=True).values())
+        infos = set().union(*opened.used_objs(all_commits=history, all_experiments=history).values())
         return {str(info.value) for info in infos}
 
 
@@ -106,6 +106,26 @@ def unused(workspace: Workspace, keep: Collection[str]) -> list[Path]:
                 kept |= set(_tree(opened, folder).values())
         cache = opened.cache.local
         return [Path(cache.oid_to_path(name)) for name in sorted(cache.all()) if name not in kept]
+
+
+@contextlib.contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """Inside the block no other DVC is at work in this workspace. Raises BusyError where one is already."""
+    with repository(workspace) as opened, opened.lock:
+        yield
+
+
+def forget_lost_runs(workspace: Workspace) -> None:
+    """Remove from DVC's run cache the runs whose outputs its cache holds no more: they cannot be brought back."""
+    yaml = YAML(typ="safe")
+    with repository(workspace) as opened:
+        cache = opened.cache.local
+        held = set(cache.all())
+        for run in Path(opened.cache.local_cache_dir, "runs").glob("*/*/*"):
+            if run.suffix == ".tmp" or not {out.get("md5") for out in yaml.load(run)["outs"]} <= held:
+                run.unlink()
+                with contextlib.suppress(OSError):
+                    run.parent.rmdir()
 
 
 def _tree(opened: "Repo", digest: str) -> dict[str, str]:

@@ -60,10 +60,18 @@ def _untracked(root: Path) -> list[str]:
 
 
 def used(workspace: Workspace) -> set[str]:
-    """The digests of what the schedule's tree holds, by DVC; nothing where no retrain was scheduled yet."""
+    """The digests of what the schedule's tree holds, by DVC; nothing where no retrain was scheduled yet.
+
+    Commits and experiments aside, which it shares with the user's.
+    """
+    tree = tree_of(workspace)
+    return stored.used(tree, history=False) if tree.params_file.exists() else set()
+
+
+def tree_of(workspace: Workspace) -> Workspace:
+    """The schedule's tree, whether it is there or not."""
     within = git(workspace.root, "rev-parse", "--show-prefix") or ""
-    own = Workspace(workspace.private / TREE / within)
-    return stored.used(own) if own.params_file.exists() else set()
+    return Workspace(workspace.private / TREE / within)
 
 
 def _create(workspace: Workspace, top: Path, tree: Path, commit: str) -> None:

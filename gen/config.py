@@ -129,13 +129,15 @@ class Promotion(Strict):
 
 
 class Retrain(Strict):
-    """When the flow trains again. What a training makes does not depend on it."""
+    """When the flow trains again, and what it does beside. What a training makes does not depend on it."""
 
     when: Literal["changed", "drifted", "always"] = "changed"
     """When anything that a model is made of changed; the same, but for new images only where they differ from those
     that the champion was trained on; or the same, and as soon as there is another champion to begin from."""
     busy: Literal["wait", "skip"] = "wait"
     """What a scheduled retrain does while another one is at work in the workspace."""
+    clean: bool = True
+    """Whether a scheduled retrain takes away, once a day, what has lain for a week and nothing needs."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from flows import cleaning
-from gen import config
+from flows import cleaning, logs, standing
+from gen import config, files
 from gen.workspace import Workspace
 from tests.conftest import run
 
@@ -83,3 +83,12 @@ def test_what_a_dead_process_left_half_written_goes(tiny: Workspace) -> None:
     half.mkdir(parents=True)
     growing.mkdir()
     assert heaps(tiny)["left-overs"].paths == (half,)
+
+
+def test_logs_stay_while_something_is_up_that_writes_into_them(tiny: Workspace) -> None:
+    logs.folder(tiny).mkdir(parents=True)
+    (logs.folder(tiny) / "schedule.log").write_text("It runs.")
+    with files.lock(standing.lock(tiny)):
+        tiny.published("vae").mkdir(parents=True)
+        assert logs.folder(tiny) not in heaps(tiny)["caches"].paths
+    assert logs.folder(tiny) in heaps(tiny)["caches"].paths

@@ -115,6 +115,12 @@ def alone(workspace: Workspace) -> Iterator[None]:
         yield
 
 
+def owns_cache(workspace: Workspace) -> bool:
+    """Whether the cache lies in the workspace. One elsewhere may be shared with other clones."""
+    with repository(workspace) as opened:
+        return Path(opened.cache.local_cache_dir).resolve().is_relative_to(workspace.root.resolve())
+
+
 def forget_lost_runs(workspace: Workspace) -> None:
     """Remove from DVC's run cache the runs whose outputs its cache holds no more: they cannot be brought back."""
     yaml = YAML(typ="safe")

@@ -42,7 +42,8 @@ def tidy(workspace: Workspace, say: Say) -> None:
             for heap in heaps(workspace, tree, params):
                 heap.remove()
                 freed += heap.bytes
-            stored.forget_lost_runs(workspace)
+            if stored.owns_cache(workspace):
+                stored.forget_lost_runs(workspace)
     except (UserError, OSError) as error:
         say(f"Not all could be tidied up: {error}")
     git(workspace.root, "gc", "--auto", "--quiet")  # experiments come and go by commands after which git does not
@@ -54,11 +55,12 @@ def tidy(workspace: Workspace, say: Say) -> None:
 def heaps(workspace: Workspace, tree: Workspace, params: Params) -> list[Heap]:
     """What may go by itself."""
     before = time.time() - AGE.total_seconds()
+    unused = cleaning.unused(workspace, params) if stored.owns_cache(workspace) else []
     found = {
         "checkpoints": [path for path in (workspace.private / "checkpoints").glob("*") if _newest(path) < before],
         "fetched versions": [path for path in (workspace.private / "models").glob("*/*") if _newest(path) < before],
         "left-overs": [*cleaning.leftovers(workspace), *cleaning.leftovers(tree)],
-        "old versions": [path for path in cleaning.unused(workspace, params) if _newest(path) < before],
+        "old versions": [path for path in unused if _newest(path) < before],
     }
     return [cleaning.heap(what, paths) for what, paths in found.items() if paths]
 

@@ -21,7 +21,7 @@ def purge(store: Store, age: timedelta) -> int:
         return 0
     (owner,) = owned(store).values()
     with store.asking("removing previews of old trainings"):
-        database = _get_store(store.uri)
+        database = _get_store(store.uri)  # type: ignore[no-untyped-call]
         ours = f"tags.`{OWNER}` = '{owner}'"
         found = store.client.search_runs([store.experiment], ours, run_view_type=ViewType.DELETED_ONLY)
         old = [run for run in found if _ended_before(run, age)]

@@ -3,11 +3,13 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from gen.steps.publish import publish
 from gen.tracking import abandoned
 from gen.tracking.groups import Group
 from gen.tracking.live import Preview, previews
+from gen.tracking.purging import purge
 from gen.tracking.store import Store, connect
 from gen.workspace import Workspace
 from tests.conftest import ROOT
@@ -28,6 +31,7 @@ from tests.flows.toy import eventually
 from tests.gen import fabricated
 
 KEY = "0123456789abcdef"
+TABLES = ("runs", "metrics", "params", "latest_metrics")
 STAGE = Stage("train@vae", "true", (), ("runs/train/vae", "runs/provenance/vae.json"), frozenset(), Orchestration())
 
 
@@ -100,6 +104,22 @@ def test_a_killed_training_that_nobody_goes_on_with_is_not_shown_as_running_for_
     again.close("FINISHED")
     assert abandoned.end(store) == []
     assert shown(store) == expected(3)
+
+
+def test_previews_that_were_taken_away_leave_the_database_and_nothing_else_does(workspace: Workspace) -> None:
+    begin(workspace, 3).close()
+    store = connect(workspace)
+    preview = Preview(store, workspace.unfinished("vae", KEY), "vae", workspace.train("vae"))
+    preview.close("FINISHED")
+    assert purge(store, timedelta()) == 0, "it is shown"
+    own = store.client.create_run(store.experiment).info.run_id
+    for run in (own, preview.run):
+        store.client.delete_run(run)
+    assert purge(store, timedelta(days=7)) == 0, "it was shown today"
+    assert purge(store, timedelta()) == 1
+    with closing(sqlite3.connect(workspace.private / "mlflow.db")) as database:
+        left = {table: database.execute(f"select distinct run_uuid from {table}").fetchall() for table in TABLES}  # noqa: S608
+    assert left == {"runs": [(own,)], "metrics": [], "params": [], "latest_metrics": []}
 
 
 def test_it_is_shown_soon_and_ends_as_the_stage_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What a schedule takes away by itself, and what it must not: a real cache, a real tree, experiments that are kept."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -74,6 +75,17 @@ def test_old_outputs_go_but_not_those_of_the_tree_an_experiment_or_this_week(toy
     run(toy.root, "git", "stash", "-q")
     run(toy.root, "dvc", "exp", "apply", "-q", kept)
     assert (toy.root / "w").read_text() == "2\n2\n"
+
+
+def test_a_cache_that_lies_elsewhere_may_be_others_too(toy: Workspace, tmp_path: Path) -> None:
+    shutil.move(toy.root / ".dvc" / "cache", tmp_path / "shared")
+    run(toy.root, "dvc", "cache", "dir", "--local", str(tmp_path / "shared"))
+    change(toy, 2)
+    held = sorted((tmp_path / "shared").rglob("*"))
+    assert held
+    age(tmp_path / "shared")
+    tidying.tidy(toy, quiet)
+    assert sorted((tmp_path / "shared").rglob("*")) == held
 
 
 def test_a_version_that_can_be_restored_stays(toy: Workspace) -> None:

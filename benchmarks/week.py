@@ -23,6 +23,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 OFFSET = "CLOCK_OFFSET"
 """The variable that names the file with what the clock is ahead (clock.c)."""
@@ -46,6 +48,13 @@ models:
 judge: {samples: 64, seed: 0, resamples: 10}
 promotion: {minimum_effect: {boxes: 0}}
 """
+SAID = {
+    "nothing had changed": "nothing had changed",
+    "trained": "trained vae",
+    "promoted": ": promote.",
+    "asked for twice": "Another retrain has gone on with it already",
+}
+"""What is counted, by what a retrain says of itself."""
 TABLES = ("flow_run", "flow_run_state", "task_run", "task_run_state", "log", "artifact", "events", "event_resources")
 
 
@@ -111,55 +120,55 @@ class Week:
         self.due(datetime.now(UTC) + EVERY)  # it plans what it has just heard of, before it is another time
 
     def due(self, before: datetime) -> Any:
-        """The retrain that the server has planned for this moment, or one that an automation asks for."""
+        """The retrain that the server has planned for then, as soon as it has."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if found := self._planned(before):
+                return found
+            time.sleep(0.5)
+        raise SystemExit("The server has planned nothing for this moment.")
+
+    def _planned(self, before: datetime) -> Any:
         from prefect.client.orchestration import get_client
         from prefect.client.schemas import filters
         from prefect.client.schemas.objects import StateType
         from prefect.client.schemas.sorting import FlowRunSort
 
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with get_client(sync_client=True) as client:
-                found = client.read_flow_runs(
-                    flow_run_filter=filters.FlowRunFilter(
-                        state=filters.FlowRunFilterState(
-                            type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED])
-                        ),
-                        expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=before),
-                    ),
-                    sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-                    limit=1,
-                )
-            if found:
-                return found[0]
-            time.sleep(0.5)
-        raise SystemExit("The server has planned nothing for this moment.")
+        planned = filters.FlowRunFilter(
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=before),
+        )
+        with get_client(sync_client=True) as client:
+            sort = FlowRunSort.EXPECTED_START_TIME_ASC
+            return next(iter(client.read_flow_runs(flow_run_filter=planned, sort=sort, limit=1)), None)
 
     def fire(self, moment: datetime, *, kill: bool) -> None:
-        """Let it be that moment, and do what is due then; what is killed is gone on with until that has ended."""
-        from prefect.flow_engine import run_flow
-
+        """Let it be that moment, and do all that is due then."""
         self.clock.move(moment)
-        clock, run = time.perf_counter(), self.due(datetime.now(UTC))
+        run = self.due(datetime.now(UTC))
         if kill:
             self.counted["killed" if self._kill(str(run.id)) else "not killed"] += 1
             self.clock.move(datetime.now(UTC) + timedelta(seconds=100))
             time.sleep(20)  # the server misses its signs of life
-            return
+            run = self._planned(datetime.now(UTC))
+        while run:
+            self._retrain(run)
+            run = self._planned(datetime.now(UTC))
+
+    def _retrain(self, run: Any) -> None:
+        from prefect.flow_engine import run_flow
+
+        clock = time.perf_counter()
         state = run_flow(self.flow, flow_run=run, parameters=run.parameters, return_type="state")
         self.seconds.append(time.perf_counter() - clock)
-        if "-v" in sys.argv:
-            print(f"{moment:%d %H:%M} {self.seconds[-1]:6.1f} s  {run.name}: {state.message}", flush=True)
         said = str(state.message)
-        self.counted["retrains"] += 1
+        if "-v" in sys.argv:
+            print(f"{datetime.now(UTC):%d %H:%M} {self.seconds[-1]:6.1f} s  {run.name}: {said}", flush=True)
+        self.counted["firings"] += 1
         self.counted[state.type.value.lower()] += 1
-        for what, words in {
-            "nothing had changed": "nothing had changed",
-            "trained": "trained vae",
-            "promoted": ": promote.",
-            "gone on after a crash": "",
-        }.items():
-            self.counted[what] += words in said if words else run.parameters.get("reason") == "crash"
+        self.counted["gone on after a crash"] += run.parameters.get("reason") == "crash"
+        for what, words in SAID.items():
+            self.counted[what] += words in said
 
     def _kill(self, run: str) -> bool:
         """Begin it in a process of its own, and kill that in the middle of the training; False where it ended first."""
@@ -173,7 +182,8 @@ class Week:
             if process.poll() is not None or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-        process.kill()
+        for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
+            each.kill()
         process.wait()
         time.sleep(15)  # what it had started sees that it is gone, and leaves
         return process.returncode == -signal.SIGKILL
@@ -219,7 +229,6 @@ def _mebibytes(path: Path) -> float:
 
 def main(days: float) -> None:
     """Live through the days, and print."""
-    import psutil
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

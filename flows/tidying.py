@@ -5,6 +5,7 @@ Less than `genflows clean`, which asks: only what firings leave behind, and only
 
 import contextlib
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,12 +58,19 @@ def heaps(workspace: Workspace, tree: Workspace, params: Params) -> list[Heap]:
     before = time.time() - AGE.total_seconds()
     unused = cleaning.unused(workspace, params) if stored.owns_cache(workspace) else []
     found = {
-        "checkpoints": [path for path in (workspace.private / "checkpoints").glob("*") if _newest(path) < before],
+        "checkpoints": [path for path in _checkpoints(workspace) if _newest(path) < before],
         "fetched versions": [path for path in (workspace.private / "models").glob("*/*") if _newest(path) < before],
         "left-overs": [*cleaning.leftovers(workspace), *cleaning.leftovers(tree)],
         "old versions": [path for path in unused if _newest(path) < before],
     }
     return [cleaning.heap(what, paths) for what, paths in found.items() if paths]
+
+
+def _checkpoints(workspace: Workspace) -> Iterator[Path]:
+    """Folders of trainings that are not over, and the locks of those that are."""
+    for path in (workspace.private / "checkpoints").glob("*"):
+        if path.suffix != ".lock" or not path.with_suffix("").exists():
+            yield path
 
 
 def _newest(path: Path) -> float:

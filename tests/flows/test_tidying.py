@@ -109,10 +109,15 @@ def test_checkpoints_go_when_nobody_went_on_for_a_week(toy: Workspace) -> None:
     for folder in (old, gone_on_with, young):
         folder.mkdir(parents=True)
         (folder / "run.json").write_text("{}")
-    age(old, gone_on_with)
+    over = toy.unfinished("vae", "d" * 16)
+    locks = [folder.with_suffix(".lock") for folder in (gone_on_with, over)]
+    for lock in locks:
+        lock.touch()
+    age(old, gone_on_with, *locks)
     (gone_on_with / "journal.jsonl").write_text("")
     tidying.tidy(toy, quiet)
-    assert sorted((toy.private / "checkpoints").iterdir()) == [gone_on_with, young]
+    left = sorted((toy.private / "checkpoints").iterdir())
+    assert left == [gone_on_with, locks[0], young], "a training that goes on keeps its lock"
 
 
 def test_what_a_killed_retrain_left_half_written_in_the_schedules_tree_goes(toy: Workspace) -> None:

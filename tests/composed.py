@@ -1,6 +1,7 @@
 """compose.yaml as Docker Compose reads it, and its services run without Docker: one network, names of loopback."""
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -116,5 +117,5 @@ def postgresql(network: int, folder: Path, password: str) -> Iterator[None]:
             subprocess.run([*client, "prefect"], stdin=statements, check=True)
         yield
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for whoever is still connected
         server.wait()

@@ -86,7 +86,7 @@ def test_it_runs_as_a_numbered_user_and_asks_after_itself(image: Image) -> None:
 
 
 @built
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900, func_only=True)  # whichever comes first also builds the image
 def test_the_main_job_runs_read_only_without_network_or_capabilities(image: Image, tmp_path: Path) -> None:
     volume = image.volume(tmp_path / "workspace")
     (volume / "params.yaml").write_text(TINY)
@@ -101,7 +101,7 @@ def test_the_main_job_runs_read_only_without_network_or_capabilities(image: Imag
 
 
 @built
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600, func_only=True)  # whichever comes first also builds the image
 def test_it_comes_up_and_its_health_check_says_so(image: Image, tmp_path: Path) -> None:
     volume = image.volume(tmp_path / "workspace")
     check = " ".join(image.config["Healthcheck"]["Test"][1:])
@@ -121,7 +121,7 @@ PASSWORDS = {"GENFLOWS_DATABASE_PASSWORD": secrets.token_hex(24), "GENFLOWS_PREF
 
 @built
 @pytest.mark.skipif(composed.programs() is None, reason="needs PostgreSQL's programs")
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1200, func_only=True)  # whichever comes first also builds the image
 def test_the_services_of_compose_retrain_on_a_schedule_and_serve_the_champion(image: Image, reachable: Path) -> None:
     workspace, artifacts = image.volume(reachable / "workspace"), reachable / "artifacts"
     (workspace / "params.yaml").write_text(TINY)

@@ -1,15 +1,19 @@
 """What one firing of the schedule does, called here and now."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
+from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Crashed, Running, Scheduled
 
 from flows import notices, stages, worktree
-from flows.firing import scheduled
+from flows.firing import CRASHES, scheduled
 from flows.outcome import Judged, Outcome, TaskRun
 from gen.workspace import Workspace
 from tests.flows.toy import allow, make_toy, tree_of
@@ -52,6 +56,32 @@ def test_what_it_says_it_was_saved_as_is_there(toy: Workspace) -> None:
     again = scheduled(str(toy.root), return_state=True)
     assert "Experiment" not in str(again.message)
     assert tree_of(toy) == before
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("crashes", "said", "due"),
+    [
+        (0, "Another retrain has gone on with it already.", "SCHEDULED"),
+        (1, "Experiment retrain-", "CANCELLED"),
+        (CRASHES, f"{CRASHES} retrains in a row have crashed; the schedule's next one tries again.", "SCHEDULED"),
+    ],
+)
+def test_after_a_crash_only_who_goes_on_stands_for_what_is_due(
+    toy: Workspace, crashes: int, said: str, due: str
+) -> None:
+    parameters = {"workspace": str(toy.root), "reason": "crash"}
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(scheduled), f"{crashes} crashed")
+        for _ in range(crashes):
+            crashed = client.create_flow_run_from_deployment(deployment)
+            for state in (Running(), Crashed()):
+                client.set_flow_run_state(crashed.id, state, force=True)
+        firing = client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=datetime.now(UTC)))
+        this = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        ended = run_flow(scheduled, this, parameters, return_type="state")
+        assert said in str(ended.message)
+        assert client.read_flow_run(firing.id).state_type == due
 
 
 def test_a_new_champion_is_told_with_the_table_and_where_the_report_is(toy: Workspace) -> None:

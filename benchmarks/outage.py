@@ -21,10 +21,10 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from mlflow import MlflowClient
 from rounds import Rates, finish, row
+from waiting import until
 
 from flows import delivery, following, stages, versions
 from flows.children import Stop
@@ -50,7 +50,6 @@ models:
 judge: {{samples: 512, seed: 0, resamples: 10}}
 """
 Points = Counter[tuple[str, int, float]]
-T = TypeVar("T")
 
 
 class Server:
@@ -161,14 +160,14 @@ class Trainings:
         self.server.up()
         follower = multiprocessing.get_context("spawn").Process(target=followed, args=(self.workspace,))
         follower.start()
-        folder = _until(lambda: next(self.workspace.private.glob("checkpoints/vae-*[0-9a-f]/run.json"), None)).parent
+        folder = until(lambda: next(self.workspace.private.glob("checkpoints/vae-*[0-9a-f]/run.json"), None)).parent
         key = str(files.read_json(folder / "run.json")["key"])
         store = connect(self.workspace)
-        run = _until(lambda: next((run for run in previews(store, key) if points(store.client, run)), None))
+        run = until(lambda: next((run for run in previews(store, key) if points(store.client, run)), None))
         self.server.down()
         # Its database tells what arrived until then.
         sent = points(MlflowClient(self.server.database), run)
-        _until(lambda: (journal(folder) - sent).total() >= UNSENT)
+        until(lambda: (journal(folder) - sent).total() >= UNSENT)
         follower.kill()
         follower.join()
         unsent = (journal(folder) - sent).total()
@@ -193,16 +192,6 @@ def points(client: MlflowClient, run: str) -> Points:
     """Those that MLflow holds of a run, each as often as it does."""
     names = [name for name in client.get_run(run).data.metrics if name.startswith(("loss/", "select/"))]
     return Counter((name, point.step, point.value) for name in names for point in client.get_metric_history(run, name))
-
-
-def _until(answer: Callable[[], T | None], seconds: float = 120) -> T:
-    """What `answer` gives as soon as that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := answer():
-            return found
-        time.sleep(0.1)
-    raise SystemExit(f"Nothing came of it within {seconds:.0f} s.")
 
 
 WAYS = {

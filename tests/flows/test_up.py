@@ -1,25 +1,23 @@
 """What a schedule needs is kept running without a terminal, and is gone without a trace when it is asked to be."""
 
-import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import psutil
 import pytest
 
+from benchmarks.upped import ALL, GENFLOWS, NEVER, RETRAIN, Upped
 from flows import standing
-from flows.answering import ask
 from flows.mlflow_ui import free
 from flows.parts import Options
 from flows.standing import Part, Standing
@@ -30,11 +28,8 @@ from gen import files, orphan
 from gen.workspace import Workspace
 from tests.conftest import ROOT, environment
 from tests.flows.conftest import Here
-from tests.flows.toy import eventually, make_toy, processes
+from tests.flows.toy import commands, eventually, make_toy, processes
 
-GENFLOWS = [sys.executable, "-m", "flows.cli"]
-NEVER = "0 3 29 2 *"
-"""A schedule that does not fire while a test runs, on most days."""
 WAITING = """\
 stages:
   waiting:
@@ -220,74 +215,17 @@ def test_what_cannot_work_is_told_before_anything_starts(
     assert not standing.lock(toy).exists()
 
 
-class Upped:
-    """A toy workspace in which a schedule is up, and the command there."""
-
-    def __init__(self, toy: Workspace, prefect: int, mlflow: int) -> None:
-        self.toy = toy
-        self.options = ["--prefect-port", str(prefect), "--mlflow-port", str(mlflow)]
-        self.ports = (prefect, mlflow)
-
-    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        often = environment(ROOT) | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-        return subprocess.run([*GENFLOWS, *arguments], cwd=self.toy.root, env=often, capture_output=True, text=True)
-
-    def up(self, cron: str = NEVER) -> "subprocess.CompletedProcess[str]":
-        return self("up", "--cron", cron, *self.options)
-
-    def status(self) -> dict[str, Any]:
-        return dict(json.loads(self("status", "--json").stdout))
-
-    def parts(self) -> dict[str, Part]:
-        found = standing.read(self.toy)
-        return {part.name: part for part in found.parts} if found else {}
-
-    def fire(self) -> None:
-        """Start a retrain as the schedule would. A server that is only just up says 503 at times."""
-
-        def fired() -> Any:
-            api = f"http://127.0.0.1:{self.ports[0]}/api"
-            with contextlib.suppress(OSError):
-                deployment = ask(f"{api}/deployments/name/retrain/{self.toy.root.name}")
-                return ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
-
-        assert eventually(fired)
-
-    def runs(self) -> list[dict[str, Any]]:
-        """All retrains that began, in the order in which they did; none while the server is away."""
-        with contextlib.suppress(OSError):
-            query = {"sort": "START_TIME_ASC", "flow_runs": {"start_time": {"is_null_": False}}}
-            found = ask(f"http://127.0.0.1:{self.ports[0]}/api/flow_runs/filter", query)
-            return [run for run in found if run["run_count"]]
-        return []
-
-    def kill(self, name: str) -> None:
-        """End one part as no handler can hear it."""
-        pid = self.parts()[name].pid
-        assert pid
-        os.kill(pid, signal.SIGKILL)
-
-    def restarted(self, name: str, times: int) -> bool:
-        """Whether it was restarted so often and is well, within a minute and a half."""
-
-        def well() -> bool:
-            part = self.parts()[name]
-            return len(part.restarts) == times and part.health == "healthy"
-
-        return eventually(well, seconds=90)
-
-    def gone(self) -> bool:
-        """Whether nothing is left, within seconds."""
-        return eventually(lambda: not processes(self.toy.root) and all(map(free, self.ports)), seconds=20)
+def gone(upped: Upped) -> bool:
+    """Whether nothing is left, within seconds."""
+    return eventually(lambda: not processes(upped.workspace.root) and all(map(free, upped.ports)), seconds=20)
 
 
 @pytest.fixture
 def idle(tmp_path: Path) -> Iterator[Upped]:
     """Nothing is up; whatever a test brings up is ended."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        prefect, mlflow = one.getsockname()[1], two.getsockname()[1]
-    idle = Upped(make_toy(tmp_path / "toy", WAITING), prefect, mlflow)
-    (idle.toy.root / "waiting.py").write_text(STEP)
+    often = environment(ROOT) | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    idle = Upped(make_toy(tmp_path / "toy", WAITING), often)
+    (idle.workspace.root / "waiting.py").write_text(STEP)
     yield idle
     idle("down")
 
@@ -310,11 +248,12 @@ def test_up_then_down(upped: Upped) -> None:
         )
     listening = [
         connection.laddr.ip
-        for process in processes(upped.toy.root)
+        for process in processes(upped.workspace.root)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
     assert set(listening) == {"127.0.0.1"}
+    assert not [line for line in commands(upped.workspace.root) if "mlflow.server.jobs" in line]
 
     status = upped.status()
     assert status["healthy"] is True
@@ -328,7 +267,7 @@ def test_up_then_down(upped: Upped) -> None:
 
     down = upped("down")
     assert (down.returncode, "Ended: Prefect server, MLflow server, schedule" in down.stdout) == (0, True)
-    assert upped.gone()
+    assert gone(upped)
     assert upped("status").returncode == 5
 
 
@@ -337,11 +276,11 @@ def test_each_part_comes_back_and_nothing_survives_the_supervisor(upped: Upped) 
     for name in upped.parts():
         upped.kill(name)
     for name in upped.parts():
-        assert upped.restarted(name, 1), name
-    found = standing.read(upped.toy)
+        assert eventually(lambda name=name: upped.restarted(name, 1), seconds=90), name
+    found = standing.read(upped.workspace)
     assert found
     os.kill(int(found.supervisor.partition(":")[0]), signal.SIGKILL)
-    assert upped.gone()
+    assert gone(upped)
     assert upped("status").returncode == 5
     assert upped.up().returncode == 0
     assert upped.status()["healthy"] is True
@@ -349,13 +288,13 @@ def test_each_part_comes_back_and_nothing_survives_the_supervisor(upped: Upped) 
 
 @pytest.mark.long
 def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
-    begun, awake = (idle.toy.private / "worktree" / name for name in ("begun", "awake"))
+    begun, awake = (idle.workspace.private / "worktree" / name for name in ("begun", "awake"))
     assert idle.up("* * * * *").returncode == 0
     assert eventually(begun.exists, seconds=120)
     runner = idle.parts()["schedule"]
     assert idle.status()["retrains"]["running"]
     idle.kill("Prefect server")
-    assert idle.restarted("Prefect server", 1)
+    assert eventually(lambda: idle.restarted("Prefect server", 1), seconds=90)
     awake.touch()
     assert eventually(lambda: _last(idle), seconds=120)
     assert _last(idle)["outcome"] == "Completed"
@@ -364,27 +303,15 @@ def test_a_retrain_survives_the_server_that_recorded_it(idle: Upped) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("killed", ["the retrain", "the schedule's process", "all at once"])
+@pytest.mark.parametrize("killed", [RETRAIN, "schedule", ALL])
 def test_a_retrain_that_was_killed_is_marked_and_gone_on_with(upped: Upped, killed: str) -> None:
-    begun, awake = (upped.toy.private / "worktree" / name for name in ("begun", "awake"))
-    upped.fire()
+    begun, awake = (upped.workspace.private / "worktree" / name for name in ("begun", "awake"))
+    assert eventually(upped.fire)
     assert eventually(begun.exists, seconds=180)
-    schedule = psutil.Process(upped.parts()["schedule"].pid)
-    match killed:
-        case "the retrain":
-            # What it has started sees that it is gone, and leaves.
-            victims = [child for child in schedule.children() if "spawn_main" in " ".join(child.cmdline())]
-        case "the schedule's process":
-            victims = [schedule]
-        case _:
-            victims = processes(upped.toy.root)
-    assert victims
-    for victim in victims:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            victim.kill()
+    upped.kill(killed)
     dead = time.monotonic()
-    if killed == "all at once":
-        assert upped.gone()
+    if killed == ALL:
+        assert gone(upped)
         assert upped.up().returncode == 0
     assert eventually(lambda: "CRASHED" in [run["state_type"] for run in upped.runs()], seconds=240)
     print(f"marked {time.monotonic() - dead:.0f} s after {killed}")
@@ -404,20 +331,20 @@ def _last(idle: Upped) -> dict[str, str]:
 
 @pytest.mark.long
 def test_what_does_not_come_up_is_told_and_leaves_nothing(idle: Upped) -> None:
-    (idle.toy.private / "mlflow.db").write_text("no database " * 1000)
+    (idle.workspace.private / "mlflow.db").write_text("no database " * 1000)
     came = idle.up()
     assert came.returncode == 1
     assert "MLflow server did not come up" in came.stderr
     assert "mlflow-server.log" in came.stderr
-    assert idle.gone()
+    assert gone(idle)
 
 
 def test_sigterm_in_the_foreground_ends_cleanly(idle: Upped) -> None:
     command = [*GENFLOWS, "up", "--foreground", "--cron", NEVER, *idle.options]
-    with subprocess.Popen(command, cwd=idle.toy.root, env=environment(ROOT), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=idle.workspace.root, env=environment(ROOT), stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert b"Prefect server: starting" in process.stdout.readline()
         process.terminate()
         process.communicate(timeout=60)
     assert process.returncode == 0
-    assert idle.gone()
+    assert gone(idle)

@@ -13,6 +13,7 @@ from prefect.events import AutomationCore, EventTrigger
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import Posture
 
+from flows.status import REFUSED
 from flows.watching import NEW_DATA, resource
 from gen import files
 from gen.workspace import Workspace
@@ -22,7 +23,7 @@ HEARTBEAT = 30
 SILENCE = timedelta(seconds=75)
 """After two missed signs of life, and some, a retrain is dead."""
 Labels = dict[str, str | list[str]]
-ENDED = ("Completed", "Failed", "Cancelled", "Cancelling", "Crashed")
+ENDED = ("Completed", "Failed", "Cancelled", "Cancelling", "Crashed", REFUSED)
 
 
 def install(workspace: Workspace, deployment: UUID) -> None:

@@ -25,6 +25,7 @@ from prefect.states import Cancelled, Completed, Crashed
 from flows import automations, experiments, notices, stages, tidying, worktree
 from flows.pipeline import Retrain, ending, tell
 from flows.stages import Say
+from flows.status import REFUSED
 from gen import config, files, orphan
 from gen.errors import BusyError, describe
 from gen.workspace import Workspace
@@ -51,11 +52,9 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
             if crashed:
                 tell(notices.address(), notices.crash(place, crashed), say)
             if reason == "crash" and not crashed:
-                return Cancelled(message="Another retrain has gone on with it already.")
+                return _refused("Another retrain has gone on with it already.")
             if reason == "crash" and crashed >= CRASHES:
-                return Cancelled(
-                    message=f"{crashed} retrains in a row have crashed; the schedule's next one tries again."
-                )
+                return _refused(f"{crashed} retrains in a row have crashed; the schedule's next one tries again.")
             _stand_for_all(client, this)
             ended = _retrain(place, say)
             if not orphan.lost():
@@ -85,6 +84,10 @@ def _retrain(place: Workspace, say: Say) -> State[Any]:
     return ending(outcome, saved)
 
 
+def _refused(message: str) -> State[Any]:
+    return Cancelled(name=REFUSED, message=message)
+
+
 def _this() -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
@@ -102,7 +105,8 @@ def _stand_for_all(client: SyncPrefectClient, this: FlowRun) -> None:
 def _crashed_before(client: SyncPrefectClient, this: FlowRun) -> int:
     """How many of those that were tried last had crashed, in a row."""
     ended = client.read_flow_runs(flow_run_filter=_those(this, OVER), sort=FlowRunSort.START_TIME_DESC, limit=50)
-    tried = [run for run in ended if run.run_count]  # others stood for the rest
+    # Others stood for those that never ran. One that was refused may have begun before the crash was noticed.
+    tried = [run for run in ended if run.run_count and run.state_name != REFUSED]
     return next((place for place, run in enumerate(tried) if run.state_type != StateType.CRASHED), len(tried))
 
 

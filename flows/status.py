@@ -11,6 +11,9 @@ from gen.workspace import Workspace
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 """Types of the states in which Prefect leaves a flow."""
 
+REFUSED = "Refused"
+"""The name of the state in which a retrain leaves that was to go on with a crashed one, and had no reason to."""
+
 
 @dataclass(frozen=True)
 class Last:
@@ -54,11 +57,11 @@ def retrains(workspace: Workspace, standing: Standing) -> Retrains | None:
 
 
 def _run(api: str, deployment: str, states: tuple[str, ...], sort: str) -> Any:
-    """The first flow run in one of these states; None where there is none."""
+    """The first flow run in one of these states, but for those that were refused; None where there is none."""
     query = {
         "flows": {"name": {"any_": ["retrain"]}},
         "deployments": {"name": {"any_": [deployment]}},
-        "flow_runs": {"state": {"type": {"any_": states}}},
+        "flow_runs": {"state": {"type": {"any_": states}, "name": {"not_any_": [REFUSED]}}},
         "sort": sort,
         "limit": 1,
     }

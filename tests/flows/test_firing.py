@@ -15,6 +15,7 @@ from prefect.states import Crashed, Running, Scheduled
 from flows import notices, stages, worktree
 from flows.firing import CRASHES, scheduled
 from flows.outcome import Judged, Outcome, TaskRun
+from flows.status import REFUSED
 from gen.workspace import Workspace
 from tests.flows.toy import allow, make_toy, tree_of
 
@@ -82,6 +83,20 @@ def test_after_a_crash_only_who_goes_on_stands_for_what_is_due(
         ended = run_flow(scheduled, this, parameters, return_type="state")
         assert said in str(ended.message)
         assert client.read_flow_run(firing.id).state_type == due
+
+
+@pytest.mark.usefixtures("server")
+def test_one_that_was_refused_hides_no_crash_that_is_noticed_later(toy: Workspace) -> None:
+    parameters = {"workspace": str(toy.root), "reason": "crash"}
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(scheduled), "noticed later")
+        dead = client.create_flow_run_from_deployment(deployment)
+        client.set_flow_run_state(dead.id, Running(), force=True)
+        early, due = (client.create_flow_run_from_deployment(deployment, parameters=parameters) for _ in range(2))
+        refused = run_flow(scheduled, early, parameters, return_type="state")
+        assert refused.name == REFUSED
+        client.set_flow_run_state(dead.id, Crashed(), force=True)
+        assert run_flow(scheduled, due, parameters, return_type="state").is_completed()
 
 
 def test_a_new_champion_is_told_with_the_table_and_where_the_report_is(toy: Workspace) -> None:

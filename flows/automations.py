@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import StateType
-from prefect.events import AutomationCore, EventTrigger
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.events import AutomationCore, EventTrigger, emit_event
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import Posture
 
@@ -24,6 +24,10 @@ SILENCE = timedelta(seconds=75)
 """After two missed signs of life, and some, a retrain is dead."""
 Labels = dict[str, str | list[str]]
 ENDED = ("Completed", "Failed", "Cancelled", "Cancelling", "Crashed", REFUSED)
+LEFT = "genflows.retrain-left"
+"""What a retrain itself says at its end, so that its silence from then on is no crash. The server tells of the end as
+well, but puts that off for a quarter of an hour where it has not seen the state before: where it was restarted since,
+or had planned the retrain only minutes ahead. A last sign of life may also overtake what the server tells."""
 
 
 def install(workspace: Workspace, deployment: UUID) -> None:
@@ -31,6 +35,11 @@ def install(workspace: Workspace, deployment: UUID) -> None:
     with get_client(sync_client=True) as client:
         for automation in _automations(workspace, deployment):
             _put(client, automation)
+
+
+def tell_left(run: FlowRun) -> None:
+    """Say that a retrain leaves and nobody is to go on with it. To be called inside of its flow."""
+    emit_event(LEFT, {"prefect.resource.id": f"prefect.flow-run.{run.id}"})
 
 
 def _put(client: SyncPrefectClient, automation: AutomationCore) -> None:
@@ -61,7 +70,7 @@ def _automations(workspace: Workspace, deployment: UUID) -> list[AutomationCore]
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         after={beat},
-        expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
+        expect={beat, LEFT, *(f"prefect.flow-run.{state}" for state in ENDED)},
         threshold=1,
         within=SILENCE,
     )

@@ -65,6 +65,9 @@ def scheduled(workspace: str, reason: Reason = "schedule") -> State[Any]:
     except Exception as error:
         tell(notices.address(), notices.failure(place, describe(error) or repr(error)), say)
         raise
+    finally:
+        if not orphan.lost():
+            automations.tell_left(_this())
 
 
 def _retrain(place: Workspace, say: Say) -> State[Any]:

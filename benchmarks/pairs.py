@@ -2,12 +2,12 @@
 
 `python benchmarks/pairs.py [PAIRS]`. Claim: so it is in 100 of 100 pairs. Of five, four are retrains by hand in two
 processes that have imported everything and begin within a millisecond, so that they meet at the lock and not before; in
-half of those the second waits for the first instead of leaving. The fifth is one of the schedule's with one by hand up
-to five seconds later, for it takes that long to begin. A clone in a temporary folder, all by one `genflows up`. What
-there is to train is a stage that takes a second, and in every tenth pair a model of seconds as well, whose run goes to
-MLflow. After each pair: how often each training's command ran (they write that down), what DVC says of each tree that
-was retrained, the bytes of what is new in its cache, the runs in MLflow (one for each training of the model, none left
-open), and whether git sees another tree than before. Prints a table and a line of JSON.
+half of those the second waits for the first instead of leaving. The fifth is one of the schedule's with one by hand as
+soon as Prefect shows that one as running, or a moment later. A clone in a temporary folder, all by one `genflows up`.
+What there is to train is a stage that takes a second, and in every tenth pair a model of seconds too, whose run goes to
+MLflow. After each pair: how often each training's command ran (they write that down), what DVC says of each tree
+that was retrained, the bytes of what is new in its cache, the runs in MLflow (one for each training of the model, none
+left open), and whether git sees another tree than before. Prints a table and a line of JSON.
 """
 
 import contextlib
@@ -170,8 +170,8 @@ class Arena:
         waits = way in (WAITS, FIRED_WAITS)
         if way in (FIRED, FIRED_WAITS):
             fired = until(self.upped.fire)["id"]
-            until(lambda: self.state(fired) in ("PENDING", "RUNNING"))
-            time.sleep(random.Random(number).uniform(0, 5))  # noqa: S311
+            until(lambda: self.state(fired) == "RUNNING")
+            time.sleep(random.Random(number).uniform(0, 0.2))  # noqa: S311
             self.users[0].retrain(wait=waits)
             second = self.users[0].left()
             first = until(lambda: self.ended(fired), 600)

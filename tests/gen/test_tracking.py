@@ -23,6 +23,7 @@ from gen.config import Params
 from gen.errors import UserError
 from gen.steps.publish import describe, publish
 from gen.tracking import groups, promotion
+from gen.tracking.abandoned import OWNER
 from gen.tracking.groups import Group
 from gen.tracking.promotion import ChampionMovedError, promote, rollback
 from gen.tracking.registry import Version, champion, fetch, register, version, versions
@@ -114,7 +115,8 @@ def content(store: Store, run: str) -> dict[str, Any]:
         for name in found.data.metrics
     }
     (dataset,) = found.inputs.dataset_inputs
-    system = {"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"}
+    # Whose it is, as MLflow says it and as we do, differs by nature.
+    system = {"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", OWNER}
     return {
         "name": found.info.run_name,
         "status": found.info.status,

@@ -88,7 +88,7 @@ def each(
     if not more:
         return
     waiting = itertools.chain(more, waiting)
-    under_way: deque[tuple[Piece, Future[Result]]] = deque()
+    under_way: deque[Piece] = deque()
     for _ in range(LIVES):
         try:
             with hire() as crew:
@@ -105,19 +105,21 @@ def each(
 def _done(
     work: Callable[[Piece], Result],
     waiting: Iterator[Piece],
-    under_way: deque[tuple[Piece, Future[Result]]],
+    under_way: deque[Piece],
     crew: Crew,
 ) -> Iterator[Result]:
-    """Keep twice as many pieces under way as are worked at; first those that an earlier crew has left."""
-    left = [piece for piece, _ in under_way]
-    under_way.clear()
-    under_way.extend((piece, crew.executor.submit(work, piece)) for piece in left)
+    """Keep twice as many pieces under way as are worked at; first those that an earlier crew has left.
+
+    Any of the executor's calls may raise, so a piece is under way before it is handed over, and until its result came.
+    """
+    futures: deque[Future[Result]] = deque(crew.executor.submit(work, piece) for piece in under_way)
     while True:
         for piece in itertools.islice(waiting, max(0, 2 * crew.size - len(under_way))):
-            under_way.append((piece, crew.executor.submit(work, piece)))
+            under_way.append(piece)
+            futures.append(crew.executor.submit(work, piece))
         if not under_way:
             return
-        result = under_way[0][1].result()
+        result = futures.popleft().result()
         under_way.popleft()
         yield result
 

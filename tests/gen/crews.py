@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT
 
@@ -38,6 +40,20 @@ class Deadly:
                 next(self.bullets.iterdir()).unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
         return square(number)
+
+
+class Breaking(ThreadPoolExecutor):
+    """Breaks when it is handed a piece, after so many."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(2)
+        self.left = after
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenExecutor
+        return super().submit(*arguments, **options)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from gen.features import Extractor
 from gen.steps.ingest import ingest
 from gen.steps.prepare import prepare
 from gen.survey import survey
-from gen.workers import Hire
+from gen.workers import Crew, Hire
 from gen.workspace import Workspace
 from tests.conftest import ROOT
 from tests.gen import crews
-from tests.gen.crews import Deadly, square
+from tests.gen.crews import Breaking, Deadly, square
 from tests.gen.raw_images import labels_of, noise, params, write_folder
 from tests.gen.world import small_extractor
 
@@ -83,6 +84,19 @@ def test_a_process_that_is_killed_costs_a_repetition(bullets: Path, deaths: int)
         (bullets / str(number)).touch()
     assert list(workers.each(Deadly(bullets, at=20), range(40), TWO, 0)) == [square(number) for number in range(40)]
     assert not list(bullets.iterdir())
+
+
+@pytest.mark.parametrize("first", range(8))
+@pytest.mark.parametrize("second", range(8))
+def test_no_piece_is_lost_by_a_crew_that_breaks_when_it_is_handed_one(first: int, second: int) -> None:
+    crews_to_come = iter([Breaking(first), Breaking(second), Breaking(99)])
+
+    @contextmanager
+    def hire() -> Iterator[Crew]:
+        with next(crews_to_come) as executor:
+            yield Crew(executor, 2)
+
+    assert list(workers.each(square, range(12), hire, 0)) == [square(number) for number in range(12)]
 
 
 def test_what_kills_again_and_again_is_given_up(bullets: Path) -> None:

@@ -21,9 +21,9 @@ from gen.plane import Box
 from gen.shards import Shards
 
 Split = Literal["train", "select", "report"]
+SPLITS: tuple[Split, ...] = ("train", "select", "report")
 COPIES = "GENFLOWS_PREPARED"
 """Environment variable: an address with copies of data/prepared, for trainings to read, by the names of datasets."""
-SPLITS: tuple[Split, ...] = ("train", "select", "report")
 
 
 class Prepared:

@@ -38,8 +38,6 @@ def launch(command: list[str], processes: int, leaving: Callable[[], bool]) -> i
     When one fails the others are ended. `leaving` is asked whether to end all of them, gently. Raises LeftError when
     that was before they could keep anything, UserError when a signal of somebody else ended one.
     """
-    if leaving():
-        raise LeftError(LEFT)
     with tempfile.TemporaryDirectory() as folder:
         # Loopback, by whatever name the machine has it: they need no other network, and no port.
         loopback = "lo0" if sys.platform == "darwin" else "lo"
@@ -52,6 +50,8 @@ def launch(command: list[str], processes: int, leaving: Callable[[], bool]) -> i
 
 def run(command: list[str], part: Part, meeting: Mapping[str, str], leaving: Callable[[], bool]) -> int:
     """Run `command` in the processes of one machine, which meet the others as `meeting` says; else as `launch`."""
+    if leaving():
+        raise LeftError(LEFT)
     # What fails says so itself; torch's engine would add where in torch it noticed.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     # Nor is it to take signals: its handlers end this process wherever it is, also when the terminal is closed.

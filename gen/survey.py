@@ -72,9 +72,7 @@ def _features(extractor: Extractor, images: Shards | Pixels, hire: Hire | None) 
     """Of all images, in blocks."""
     blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
     # An accelerator is this process's alone, and faster than what others have.
-    if extractor.folder is None or extractor.device.type != "cpu":
-        hire = None
-    if hire is None or extractor.folder is None:
+    if hire is None or extractor.folder is None or extractor.device.type != "cpu":
         return map(extractor.features, blocks)
     measure = functools.partial(_measured, extractor.folder.resolve(), extractor.digest, torch.get_num_threads())
     return workers.each(measure, blocks, hire, HEAD_START)

@@ -39,8 +39,7 @@ class Preview:
         with store.asking(f"beginning to show the training of `{name}`"):
             found = _tagged(store, FOLDER, folder.name)
             self.run = found[0] if found else self._begin(name, folder, identity)
-            for tag, value in {TRAINING: str(identity["key"]), **owned(store)}.items():
-                store.client.set_tag(self.run, tag, value)
+            store.client.set_tag(self.run, TRAINING, str(identity["key"]))
             store.client.update_run(self.run, status="RUNNING")
             self.sent = {
                 (metric, point.step, point.value)
@@ -50,8 +49,8 @@ class Preview:
 
     def _begin(self, name: str, folder: Path, identity: dict[str, Any]) -> str:
         model = identity["params"]["model"]
-        tags = {FOLDER: folder.name, "model": name, "family": model["family"], "dataset": model["dataset"]}
-        tags |= owned(self.store)
+        about = {"model": name, "family": model["family"], "dataset": model["dataset"]}
+        tags = {FOLDER: folder.name, **about, **owned(self.store)}
         run = self.store.client.create_run(self.store.experiment, tags=tags, run_name=f"{name}, in training")
         params = [Param(key, json.dumps(value)) for key, value in model.items()]
         self.store.client.log_batch(run.info.run_id, params=params)

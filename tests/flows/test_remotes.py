@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from flows import doctor, remotes
@@ -11,9 +12,10 @@ from flows.outcome import Outcome
 from flows.retraining import retrain
 from gen import files
 from gen.workspace import Workspace
+from tests import elsewhere
 from tests.conftest import make_workspace, run
 from tests.flows import boxes
-from tests.flows.boxes import add_images
+from tests.flows.boxes import add_images, quiet
 from tests.gen.fabricated import drawn
 
 pytestmark = [
@@ -29,9 +31,10 @@ models:
 """
 
 
-def configure(made: Workspace, url: str, verify: str = "true") -> None:
+def configure(made: Workspace, url: str, verify: str = "true", **settings: str) -> None:
     run(made.root, *DVC, "remote", "add", "-q", "-d", "-f", "store", url)
-    run(made.root, *DVC, "remote", "modify", "store", "verify", verify)
+    for name, value in {"verify": verify, **settings}.items():
+        run(made.root, *DVC, "remote", "modify", "store", name, value)
 
 
 def pushes(outcome: Outcome) -> dict[str, str]:
@@ -69,18 +72,45 @@ def test_what_is_promoted_is_sent_once_and_pulled_whole(tmp_path: Path) -> None:
     third = retrain(made, say=said.append)
     assert pushes(third) == {"push": "cached"}
 
+    pulled_whole_or_not_at_all(made, elsewhere.Store(str(store), fsspec.filesystem("file"), str(store)), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["ssh", "s3"])
+@pytest.mark.usefixtures("prefect")
+def test_another_machine_keeps_it_too(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `pip install '.[ssh,s3]' 'moto[server]'` and Debian's openssh-server."""
+    if lacking := elsewhere.missing(kind):
+        pytest.skip(lacking)
+    made = make_workspace(tmp_path / "workspace", boxes.PARAMS + MODEL)
+    add_images(made, drawn(400, seed=1), "first")
+    (tmp_path / "server").mkdir()
+    with elsewhere.store(kind, tmp_path / "server") as store:
+        configure(made, store.url, **store.remote)
+        assert doctor.remote(made).ok
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        outcome = retrain(made, say=quiet)
+        assert outcome.exit_code == 0, outcome.summary
+        assert pushes(outcome) == {"push": "ran"}
+        pulled_whole_or_not_at_all(made, store, tmp_path)
+
+
+def pulled_whole_or_not_at_all(made: Workspace, store: elsewhere.Store, folder: Path) -> None:
+    """A clone gets the same bytes from a remote; where they were changed there it gets none."""
     run(made.root, *GIT, "add", "-A")
     run(made.root, *GIT, "commit", "-qm", "results")
-    whole = clone(made, tmp_path / "whole")
+    whole = clone(made, folder / "whole")
     run(whole.root, *DVC, "pull", "-q")
     assert files.manifest_digest(whole.train("vae")) == files.manifest_digest(made.train("vae"))
     assert run(whole.root, *DVC, "status", "-q", check=False).returncode == 0
 
     weights = next(path for path in made.train("vae").iterdir() if path.suffix == ".safetensors")
-    (kept,) = [path for path in store.rglob("*") if path.is_file() and path.read_bytes() == weights.read_bytes()]
-    kept.chmod(0o644)
-    kept.write_bytes(weights.read_bytes()[:-1] + b"?")
-    broken = clone(made, tmp_path / "broken")
+    kept = store.named(weights.read_bytes())
+    store.system.rm_file(kept)  # what DVC put there may not be written to
+    store.system.pipe_file(kept, weights.read_bytes()[:-1] + b"?")
+    broken = clone(made, folder / "broken")
     refused = run(broken.root, *DVC, "pull", check=False)
     assert refused.returncode != 0
     assert not (broken.train("vae") / weights.name).exists()

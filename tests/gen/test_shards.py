@@ -1,10 +1,10 @@
 """Images on disk are what they are in memory, however they are read."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -20,6 +20,7 @@ from gen.images import Pixels, to_float
 from gen.parallel import ALONE, Team
 from gen.shards import Shards, write_shards
 from gen.workspace import Workspace
+from tests import elsewhere
 from tests.gen import test_resume
 
 
@@ -122,19 +123,33 @@ def test_images_at_an_address_are_those_on_disk(pixels: Pixels, stored: Shards, 
         assert (near.at(images)[0] == far.at(images)[0]).all()
 
 
-def test_a_training_reads_a_copy_at_an_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", pytest.param("s3", marks=pytest.mark.long)])
+def test_a_training_reads_a_copy_at_an_address(kind: str, tmp_path: Path) -> None:
     near, far = (test_resume.workspace(tmp_path / name) for name in ("near", "far"))
     for made in (near, far):
         made.root.joinpath("dvc.yaml").touch()
-    copy = shutil.copytree(far.prepared("digits"), tmp_path / "bucket" / "digits")
-    for shard in far.prepared("digits").rglob("0*.npy"):
-        shard.unlink()
-    address = {COPIES: f"file://{tmp_path}/bucket"}
-    assert trained(near) == trained(far, **address) == ""
-    assert files.contents(far.train("vae")) == files.contents(near.train("vae"))
-    for manifest in ("{}", (copy / "manifest.json").read_text() + "more"):
-        (copy / "manifest.json").write_text(manifest)
-        assert "/bucket/digits is no copy of" in trained(far, **address)
+    with bucket(kind, tmp_path) as store:
+        store.system.put(f"{far.prepared('digits')}/", f"{store.root}/digits", recursive=True)
+        for shard in far.prepared("digits").rglob("0*.npy"):
+            shard.unlink()
+        address = {COPIES: store.url, **store.environment}
+        assert trained(near) == trained(far, **address) == ""
+        assert files.contents(far.train("vae")) == files.contents(near.train("vae"))
+        manifest = f"{store.root}/digits/manifest.json"
+        for content in (b"{}", store.system.cat_file(manifest) + b"more"):
+            store.system.pipe_file(manifest, content)
+            assert "/digits is no copy of" in trained(far, **address)
+
+
+@contextmanager
+def bucket(kind: str, folder: Path) -> Iterator[elsewhere.Store]:
+    if kind == "file":
+        yield elsewhere.Store(f"file://{folder}/bucket", fsspec.filesystem("file"), f"{folder}/bucket")
+        return
+    if lacking := elsewhere.missing(kind):
+        pytest.skip(lacking)
+    with elsewhere.store(kind, folder) as store:
+        yield store
 
 
 def trained(made: Workspace, **environment: str) -> str:

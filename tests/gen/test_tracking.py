@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from gen.tracking.registry import Version, champion, fetch, register, version, v
 from gen.tracking.runs import COMPLETE, KEY
 from gen.tracking.store import Store, TrackingUnavailable, connect
 from gen.workspace import Workspace
+from tests import elsewhere
 from tests.gen import fabricated
 from tests.gen.rivals import NAME, RACERS, publish_dcgan, race
 
@@ -72,22 +74,31 @@ def store(workspace: Workspace, _schema: Path) -> Store:
     return connect(workspace)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server on the loopback."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "kept")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.long)])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A real MLflow server on the loopback, whose artifacts lie on its disk, or in S3."""
+    with ExitStack() as stack:
+        kept, environment = str(tmp_path / "kept"), {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        if request.param == "s3":
+            if lacking := elsewhere.missing("s3"):
+                pytest.skip(lacking)
+            store = stack.enter_context(elsewhere.store("s3", tmp_path))
+            kept, environment = store.url, environment | dict(store.environment)
+        port = free_port()
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+        log = stack.enter_context((tmp_path / "log").open("w"))
+        process = subprocess.Popen(
+            [*command, "--artifacts-destination", kept], stdout=log, stderr=log, env=os.environ | environment
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+        if request.param == "s3":
+            assert store.system.find(store.root)
 
 
 def free_port() -> int:

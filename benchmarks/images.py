@@ -8,19 +8,19 @@ for all of the images and for a tenth of them. At last a worker of the cluster i
 import contextlib
 import functools
 import json
-import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
+from cluster import Cluster, cluster
 from PIL import Image
 
 from gen import config, files, workers
@@ -37,17 +37,18 @@ WAYS = ("one process", "two processes", "Dask, two workers")
 def main(images: int) -> None:
     """Print the table and the JSON."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="genflows-") as root, cluster(Path(root)) as (address, members):
+    with tempfile.TemporaryDirectory(prefix="genflows-") as root, cluster(Path(root), 2) as dask:
         for count in (images // 10, images):
             draw(Path(root) / f"images-{count}", count)
         print(f"{'way':34} {'images':>8} {'ingest/s':>9} {'prepare/s':>9} {'peak MB':>8} {'others MB':>9}")
         for count in (images // 10, images):
-            rows += [measured(Path(root), way, count, address) for way in WAYS]
-        victim = threading.Timer(rows[-1]["seconds"] / 4, members[-1].send_signal, [signal.SIGKILL])
-        victim.start()
-        rows.append(measured(Path(root), WAYS[-1], images, address, "one of them killed"))
-        victim.join()
-        died = members[-1].poll() == -signal.SIGKILL
+            rows += [measured(Path(root), way, count, dask) for way in WAYS]
+        victim = dask.processes[-1]
+        shot = threading.Timer(rows[-1]["seconds"] / 4, victim.kill)
+        shot.start()
+        rows.append(measured(Path(root), WAYS[-1], images, dask, "one of them killed"))
+        shot.join()
+        died = victim.poll() == -signal.SIGKILL
     for count in (images // 10, images):
         assert len({row["digest"] for row in rows if row["images"] == count}) == 1
     print(f"Equal bytes by all ways; the worker that was killed: {'gone' if died else 'there'}.")
@@ -66,11 +67,14 @@ def draw(folder: Path, count: int) -> None:
         Image.fromarray(pixels).save(path, compress_level=1)
 
 
-def measured(root: Path, way: str, count: int, address: str, remark: str = "") -> dict[str, object]:
+def measured(root: Path, way: str, count: int, dask: Cluster, remark: str = "") -> dict[str, Any]:
     """One line, by a process of its own."""
-    command = [sys.executable, __file__, "measure", str(root), way, str(count), address]
+    workers_there = [psutil.Process(member.pid) for member in dask.processes[1:] if member.poll() is None]
+    command = [sys.executable, __file__, "measure", str(root), way, str(count), dask.address]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     row = json.loads(done.stdout)
+    if way == WAYS[-1]:
+        row["others"] = max(_peak(member) for member in workers_there)
     name = f"{way}, {remark}" if remark else way
     print(
         f"{name:34} {count:8,} {row['ingest']:9,.0f} {row['prepare']:9,.0f} {row['peak'] / 2**20:8.0f} "
@@ -78,6 +82,14 @@ def measured(root: Path, way: str, count: int, address: str, remark: str = "") -
         flush=True,
     )
     return {"way": name, "images": count, **row}
+
+
+def _peak(process: psutil.Process) -> int:
+    """Bytes of memory that a process has had at most; 0 for one that is gone."""
+    with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+    return 0
 
 
 def measure(root: Path, way: str, count: int, address: str) -> None:
@@ -108,27 +120,6 @@ def measure(root: Path, way: str, count: int, address: str) -> None:
         "others": 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
         "digest": files.digest(made),
     }))  # fmt: skip
-
-
-@contextlib.contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
-    """The address of a Dask scheduler on loopback, and its processes: itself and two workers."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port = bound.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    local = ["--host", "127.0.0.1", "--no-dashboard"]
-    worker = ["distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", *local]
-    environment = os.environ | {"DASK_TEMPORARY_DIRECTORY": str(folder)}
-    members = []
-    try:
-        for arguments in (["distributed.cli.dask_scheduler", "--port", str(port), *local], worker, worker):
-            command = [sys.executable, "-m", *arguments]
-            members.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
-        yield address, members
-    finally:
-        for member in members:
-            member.kill()
-            member.wait()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,12 @@
-"""Work for processes, and a Dask cluster of real processes on loopback."""
+"""Work for processes."""
 
 import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from tests.conftest import ROOT
 
 
 def square(number: int) -> int:
@@ -54,49 +48,3 @@ class Breaking(ThreadPoolExecutor):
         if self.left < 0:
             raise BrokenExecutor
         return super().submit(*arguments, **options)
-
-
-@dataclass(frozen=True)
-class Cluster:
-    address: str
-    environment: dict[str, str]
-    processes: list["subprocess.Popen[bytes]"]
-
-    def listens(self) -> bool:
-        """Whether its scheduler does."""
-        host, port = self.address.removeprefix("tcp://").split(":")
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
-            return True
-        return False
-
-    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", *arguments]
-        process = subprocess.Popen(
-            command, env=self.environment | (environment or {}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self.processes.append(process)
-        return process
-
-    def worker(self, environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
-        """A worker of one thread, without a nanny that would start it anew."""
-        options: Sequence[str] = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
-        return self.start("distributed.cli.dask_worker", self.address, *options, environment=environment)
-
-
-@contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
-    """A scheduler on loopback with so many workers."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port = bound.getsockname()[1]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "DASK_TEMPORARY_DIRECTORY": str(folder)}
-    here = Cluster(f"tcp://127.0.0.1:{port}", environment, [])
-    options = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    try:
-        here.start("distributed.cli.dask_scheduler", *options)
-        for _ in range(workers):
-            here.worker()
-        yield here
-    finally:
-        for process in here.processes:
-            process.kill()
-            process.wait()

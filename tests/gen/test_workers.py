@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.cluster import cluster
 from gen import files, workers
 from gen import survey as surveying
 from gen.datasets import Prepared
@@ -153,8 +154,8 @@ def made(root: Path, hire: Hire | None) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with crews.cluster(tmp_path_factory.mktemp("cluster"), workers=2) as cluster:
-        yield cluster.address
+    with cluster(tmp_path_factory.mktemp("cluster"), workers=2) as dask:
+        yield dask.address
 
 
 def test_the_same_bytes_whoever_makes_them(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,12 +174,12 @@ def test_the_same_bytes_whoever_makes_them(tmp_path: Path, address: str, monkeyp
 @pytest.mark.long
 def test_a_worker_of_a_cluster_that_is_killed_costs_a_repetition(tmp_path: Path, bullets: Path) -> None:
     (bullets / "one").touch()
-    with crews.cluster(tmp_path, workers=2) as cluster:
-        hire = functools.partial(workers.dask, cluster.address)
+    with cluster(tmp_path, workers=2) as dask:
+        hire = functools.partial(workers.dask, dask.address)
         assert list(workers.each(Deadly(bullets, at=20), range(40), hire, 0)) == [
             square(number) for number in range(40)
         ]
-        assert [process.wait(10) for process in cluster.processes if process.poll() is not None] == [-signal.SIGKILL]
+        assert [process.wait(10) for process in dask.processes if process.poll() is not None] == [-signal.SIGKILL]
 
 
 def test_a_worker_with_other_code_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +196,8 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(workers.ADDRESS, "tcp://127.0.0.1:9")
     with pytest.raises(UserError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
         list(workers.each(square, range(9), workers.hired(), 0))
-    with crews.cluster(tmp_path, workers=0) as cluster:
-        while not cluster.listens():
+    with cluster(tmp_path, workers=0) as dask:
+        while not dask.listens():
             time.sleep(0.1)
         with pytest.raises(UserError, match="has no workers"):
-            list(workers.each(square, range(9), functools.partial(workers.dask, cluster.address), 0))
+            list(workers.each(square, range(9), functools.partial(workers.dask, dask.address), 0))

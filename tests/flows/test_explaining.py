@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gen import files
 from gen.workspace import Workspace
 from tests.conftest import cloned, environment, run
 
 
+@pytest.mark.long
 def test_rebuild_from_a_clean_clone_has_the_same_bytes(copied: Workspace, tmp_path: Path) -> None:
     root, genflows = copied.root, (sys.executable, "-m", "flows.cli")
     commit = run(root, "git", "rev-parse", "HEAD").stdout.strip()

@@ -47,6 +47,7 @@ def test_a_trial_makes_what_the_pipeline_would_and_leaves_it_alone(made: tuple[W
     assert second.metrics["model"] == "vae"
 
 
+@pytest.mark.long
 def test_luck_is_measured_once_and_written_where_the_judge_reads_it(made: tuple[Workspace, Params], here: Here) -> None:
     workspace, _ = made
     said = here.done(workspace, "luck", "dcgan", "--seeds", "5")

@@ -182,7 +182,7 @@ def test_bad_params_are_told_before_anything_runs(toy: Workspace, good: str, bad
     assert not (toy.root / "a").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_stopped_it_leaves_nothing_and_goes_on_the_next_time(tmp_path: Path, number: signal.Signals) -> None:
     toy = make_toy(tmp_path / "toy", SLOW)
     command = [sys.executable, "-c", RETRAIN, str(toy.root)]

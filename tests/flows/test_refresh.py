@@ -41,6 +41,7 @@ def seen(made: Workspace) -> list[int]:
     return [record["images"] for record in journal if record["losses"]]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_new_images_refresh_the_champion_and_nothing_else_does(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "workspace", PARAMS)

@@ -142,6 +142,7 @@ def test_what_is_proposed_twice_is_trained_once(made: Workspace, here: Here) -> 
 
 
 @needs_optuna
+@pytest.mark.long
 def test_after_ctrl_c_the_same_command_goes_on(made: Workspace, here: Here) -> None:
     command = [sys.executable, "-m", "flows.cli", *SEARCH, "--trials", "3", "--no-prune"]
     surroundings = environment(Path(__file__).parents[2])

@@ -93,6 +93,7 @@ def test_the_best_on_select_is_written_and_all_are_shown(made: tuple[Workspace, 
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
+@pytest.mark.long
 def test_what_is_clearly_worse_is_stopped_and_goes_on_when_it_is_wanted(
     made: tuple[Workspace, Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def test_shifts_move_images_and_repeat_the_border() -> None:
     assert {one.numpy().tobytes() for one in seen[..., 0]} == possible
 
 
+@pytest.mark.long
 def test_real_digits_are_told_apart() -> None:
     """97 % on images that it has not seen, in half of the budget that everybody gets."""
     pixels, labels = mnist_data()

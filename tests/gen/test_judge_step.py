@@ -132,6 +132,7 @@ def test_better_challenger_takes_over_and_a_worse_one_does_not(
     assert verdict == judge(copied, params, "digits", "sample") == on_file(copied)
 
 
+@pytest.mark.long
 def test_model_that_a_human_rolled_back_is_not_promoted_again(
     copied: Workspace, longer: tuple[Workspace, Params]
 ) -> None:

@@ -158,7 +158,9 @@ def test_a_game_goes_on_where_it_stood(champions: Workspace, tmp_path: Path) -> 
         assert abs(refreshed[name] - last[name]) < 0.5 * abs(first[name] - last[name])
 
 
-@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[] if name == "gan" else pytest.mark.long) for name in MODELS]
+)
 def test_a_refresh_repeats_to_the_bit_also_when_it_was_killed(
     family: str, champions: Workspace, tmp_path: Path
 ) -> None:

@@ -131,7 +131,11 @@ def dense(team: Team) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(
     "family",
-    [gan, penalised, spectral, dense, projected, pictured, vae, dense_vae, conditional_vae, weighted, cyclegan],
+    [
+        *(gan, vae, conditional_vae, cyclegan),
+        *(pytest.param(family, marks=pytest.mark.long) for family in (penalised, spectral, dense, projected, pictured)),
+        *(pytest.param(family, marks=pytest.mark.long) for family in (dense_vae, weighted)),
+    ],
 )
 def test_two_processes_train_as_one_does(family: Any, tmp_path: Path) -> None:
     alone = family(ALONE)

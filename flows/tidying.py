@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flows import cleaning, stored, worktree
+from flows import cleaning, logs, stored, worktree
 from flows.cleaning import Heap
 from flows.stages import Say
 from flows.terminal import size
@@ -47,6 +47,7 @@ def tidy(workspace: Workspace, say: Say) -> None:
                 stored.forget_lost_runs(workspace)
     except (UserError, OSError) as error:
         say(f"Not all could be tidied up: {error}")
+    logs.bound(workspace)  # where no supervisor does, as with `genflows schedule`
     git(workspace.root, "gc", "--auto", "--quiet")  # experiments come and go by commands after which git does not
     _purge(workspace, say)
     if freed:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import experiments, stored, tidying, versions, worktree
+from flows import experiments, logs, stored, tidying, versions, worktree
 from flows.versions import Version
 from gen import files
 from gen.workspace import Workspace
@@ -127,6 +127,14 @@ def test_what_a_killed_retrain_left_half_written_in_the_schedules_tree_goes(toy:
     half.mkdir(parents=True)
     tidying.tidy(toy, quiet)
     assert not half.exists()
+
+
+def test_logs_begin_anew_where_no_supervisor_sees_to_it(toy: Workspace) -> None:
+    log = logs.folder(toy) / "schedule.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_bytes(b"x" * (logs.MOST + 1))
+    tidying.tidy(toy, quiet)
+    assert log.stat().st_size == 0
 
 
 def test_it_is_done_once_a_day_and_not_where_params_forbid_it(toy: Workspace) -> None:

@@ -1,7 +1,8 @@
 """Pieces of files: of a folder of this machine, or at any address that fsspec knows (s3://, gs://, http://, memory://)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +24,7 @@ class Folder(Protocol):
     """A folder, wherever it lies."""
 
     def names(self) -> list[str]:
-        """Its files, by their names."""
+        """Its files, by their names. Raises UserError, as all of these, where it is elsewhere and cannot be read."""
 
     def content(self, name: str) -> bytes:
         """A whole file."""
@@ -84,23 +85,37 @@ class _Elsewhere:
             ) from None
 
     def names(self) -> list[str]:
-        try:
-            found: list[Any] = self._system.ls(self._root, detail=False)
-        except FileNotFoundError:
-            return []
+        with self._answering():
+            try:
+                found: list[Any] = self._system.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
         return sorted(str(path).rpartition("/")[2] for path in found)
 
     def content(self, name: str) -> bytes:
-        return bytes(self._system.cat_file(f"{self._root}/{name}"))
+        with self._answering():
+            return bytes(self._system.cat_file(f"{self._root}/{name}"))
 
     def read(self, wanted: Sequence[Piece]) -> None:
         # In one call: what answers by network is asked for all of them at once.
         paths = [f"{self._root}/{piece.name}" for piece in wanted]
         ends = [piece.offset + len(piece.target) for piece in wanted]
-        found = self._system.cat_ranges(paths, [piece.offset for piece in wanted], ends, on_error="raise")
+        with self._answering():
+            found = self._system.cat_ranges(paths, [piece.offset for piece in wanted], ends, on_error="raise")
         for piece, content in zip(wanted, found, strict=True):
             if len(content) != len(piece.target):
                 raise UserError(
                     f"{self.address}/{piece.name} is shorter than it says. Copy the prepared dataset there once more."
                 )
             piece.target[:] = content
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Raises UserError for what each kind of place has errors of its own for."""
+        try:
+            yield
+        except Exception as error:
+            raise UserError(
+                f"{self.address} could not be read ({type(error).__name__}: {' '.join(str(error).split())[:300]}). Check "
+                "the address, the network and your access to it, and run the same command again."
+            ) from error

@@ -159,6 +159,13 @@ def trained(made: Workspace, **environment: str) -> str:
     return done.stderr
 
 
+def test_who_does_not_answer_is_told() -> None:
+    with pytest.raises(
+        UserError, match=r"http://127.0.0.1:9/x could not be read \(Client\w+Error: .*\). Check the address"
+    ):
+        Shards("http://127.0.0.1:9/x")
+
+
 def test_what_is_at_no_address_is_told(address: str) -> None:
     with pytest.raises(UserError, match=r"memory://bucket/nothing holds no images"):
         Shards("memory://bucket/nothing")

@@ -124,7 +124,9 @@ class Lane:
     def goes_on(self) -> bool:
         """Whether the training says that it does."""
         log = self.workspace.private / "logs" / "train@vae.log"
-        return re.search(r"goes on from [\d,]+ images", log.read_text()) is not None
+        with contextlib.suppress(FileNotFoundError):  # for a moment, while it begins anew
+            return re.search(r"goes on from [\d,]+ images", log.read_text()) is not None
+        return False
 
     def runs(self) -> list[dict[str, Any]]:
         """The last retrain and those that followed it, so far."""

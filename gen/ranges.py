@@ -116,6 +116,6 @@ class _Elsewhere:
             yield
         except Exception as error:
             raise UserError(
-                f"{self.address} could not be read ({type(error).__name__}: {' '.join(str(error).split())[:300]}). Check "
-                "the address, the network and your access to it, and run the same command again."
+                f"{self.address} could not be read ({type(error).__name__}: {' '.join(str(error).split())[:300]}). "
+                "Check the address, the network and your access to it, and run the same command again."
             ) from error

@@ -83,10 +83,12 @@ class Lane:
         self.seeds = itertools.count()
         self.before: set[str] = set()
 
-    def up(self) -> None:
-        """Bring it up."""
+    def up(self) -> float:
+        """Bring it up; returns how many seconds that took."""
+        begun = time.monotonic()
         came = self.upped.up()
         assert came.returncode == 0, came.stdout + came.stderr
+        return time.monotonic() - begun
 
     def fire(self) -> None:
         """Let there be another training to do, and start a retrain."""
@@ -101,18 +103,17 @@ class Lane:
         restarts = len(self.upped.parts()[PREFECT].restarts)
         self.upped.kill(what)
         moment = time.monotonic()
-        marked = up = None
-        if what == ALL:
-            self.up()
-            up = time.monotonic() - moment
-        if what == PREFECT:
-            on = since(moment, lambda: self.upped.restarted(PREFECT, restarts + 1))
-        else:
-            marked = since(moment, lambda: "CRASHED" in self.states())
-            on = since(moment, self.goes_on)
+        marked = None
+        with ThreadPoolExecutor(1) as beside:
+            up = beside.submit(self.up) if what == ALL else None
+            if what == PREFECT:
+                on = since(moment, lambda: self.upped.restarted(PREFECT, restarts + 1))
+            else:
+                marked = since(moment, lambda: "CRASHED" in self.states())
+                on = since(moment, self.goes_on)
         since(moment, self.is_over)
         provenance = files.read_json(Workspace(self.workspace.private / "worktree").provenance("vae"))
-        return Fate(what, kept, marked, on, self.states(), provenance["resumed_at"], up)
+        return Fate(what, kept, marked, on, self.states(), provenance["resumed_at"], up.result() if up else None)
 
     def kept(self) -> int:
         """Images of the newest checkpoint of the training that goes on; 0 where there is none but that of its start."""

@@ -40,7 +40,7 @@ class Composed:
 
     @contextmanager
     def up(self, name: str) -> "Iterator[subprocess.Popen[str]]":
-        """The service, well, for as long as the block lasts; then it is asked to end."""
+        """The service, well, for as long as the block lasts."""
         # Into a file: who writes into a pipe that nobody empties stands still after 64 KiB.
         with self.log(name).open("w") as output:
             process = self.start(name, output=output)
@@ -48,8 +48,8 @@ class Composed:
             self._wait(name, process)
             yield process
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            process.kill()  # unshare, which lets nothing else through to what it runs, and takes that along
+            process.wait()
 
     def log(self, name: str) -> Path:
         """The file that holds what a service says."""
